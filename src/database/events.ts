@@ -1,0 +1,106 @@
+/**
+ * The append-only record of every change: who, what, before, after. The audit log, the event stream, webhooks and the
+ * followers by which one noun hears of another all read these rows. An event is written in the transaction of the change
+ * it tells of, so there is never one without the other.
+ */
+import type { Database, Sql } from './connection.ts'
+
+/** Who did it: a person, a program with a key, or Izumi itself. */
+export interface Actor {
+  kind: 'user' | 'api-key' | 'system'
+  id: string | null
+  name: string
+}
+
+export const SYSTEM: Actor = { kind: 'system', id: null, name: 'Izumi' }
+
+export interface NewEvent {
+  /** Whose matter it is: decides who sees it. */
+  partyId: string
+  actor: Actor
+  /** Noun and verb in the past: `order.completed`, `claim.released`. */
+  type: string
+  subjectKind: string
+  subjectId: string
+  before?: unknown
+  after?: unknown
+}
+
+export interface RecordedEvent {
+  id: bigint
+  at: number
+  partyId: string
+  actorKind: Actor['kind']
+  actorId: string | null
+  actorName: string | null
+  type: string
+  subjectKind: string
+  subjectId: string
+  before: unknown
+  after: unknown
+}
+
+/** Appends events in one statement, in the caller's transaction. */
+export async function appendEvents(sql: Sql, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return
+  const column = <T>(pick: (event: NewEvent) => T) => events.map(pick)
+  await sql.query(
+    `insert into event (party_id, actor_kind, actor_id, actor_name, type, subject_kind, subject_id, before, after)
+     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::jsonb[])`,
+    [
+      column((event) => event.partyId),
+      column((event) => event.actor.kind),
+      column((event) => event.actor.id),
+      column((event) => event.actor.name),
+      column((event) => event.type),
+      column((event) => event.subjectKind),
+      column((event) => event.subjectId),
+      column((event) => (event.before === undefined ? null : JSON.stringify(event.before))),
+      column((event) => (event.after === undefined ? null : JSON.stringify(event.after))),
+    ],
+    'append-events',
+  )
+}
+
+/** Column list that reads a row as `RecordedEvent`. */
+export const EVENT_COLUMNS = `id, at, party_id as "partyId", actor_kind as "actorKind", actor_id as "actorId",
+  actor_name as "actorName", type, subject_kind as "subjectKind", subject_id as "subjectId", before, after`
+
+/**
+ * Rows that no slower transaction can still slip in front of: every transaction older than the oldest one running has
+ * ended, so a reader that goes by id misses nothing.
+ */
+export const EVENT_SETTLED = 'transaction < pg_snapshot_xmin(pg_current_snapshot())'
+
+const FOLLOW_BATCH = 500
+
+/**
+ * Hands every event of the named types to `handle`, in order, at least once, however often the program dies in between:
+ * the follower's place is kept in the database and moves in the same transaction as what `handle` writes through `sql`.
+ * Returns how many events were handled; call it again until it returns 0. Any number of processes may call it: the row
+ * lock on the place lets one at a time work.
+ */
+export async function followEvents(
+  database: Database,
+  follower: string,
+  types: readonly string[],
+  handle: (events: RecordedEvent[], sql: Sql) => Promise<void>,
+): Promise<number> {
+  return database.transaction(async (sql) => {
+    await sql.query('insert into event_follower (name) values ($1) on conflict do nothing', [follower])
+    const [place] = await sql.query<{ lastEventId: bigint }>(
+      'select last_event_id as "lastEventId" from event_follower where name = $1 for update skip locked',
+      [follower],
+    )
+    if (!place) return 0
+    const events = await sql.query<RecordedEvent>(
+      `select ${EVENT_COLUMNS} from event where id > $1 and type = any($2) and ${EVENT_SETTLED} order by id limit ${FOLLOW_BATCH}`,
+      [place.lastEventId, types],
+    )
+    const last = events.at(-1)
+    if (!last) return 0
+    await handle(events, sql)
+    await sql.query('update event_follower set last_event_id = $2 where name = $1', [follower, last.id])
+    return events.length
+  })
+}
