@@ -1,0 +1,63 @@
+/**
+ * What every route file sees of the server: the type of the instance it adds routes to, and what a request carries.
+ * `config.access` is required on each route by the type, and again when the server starts.
+ */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify'
+import type { Sql } from '../database/connection.ts'
+import type { Party, PartyKind, Role, Scope } from '../parties/model.ts'
+import type { Principal } from '../parties/principal.ts'
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/**
+ * Who may use a route. Everything that is not allowed here is refused.
+ * `read-only` never passes a route that changes something unless `roles` names it.
+ */
+export type Access =
+  | { public: true }
+  | {
+      /** Kinds of party; all three when left out. */
+      parties?: readonly PartyKind[]
+      /** Roles; every role (for a change: all but `read-only`) when left out. */
+      roles?: readonly Role[]
+      /** The noun that an API key's scopes must name, `:read` for GET and `:write` for the rest. */
+      scope?: Scope
+      /** Only for people with a session, not for API keys. */
+      session?: true
+    }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access: Access
+    /**
+     * `own`: the noun itself makes a repeat atomic with the change. `off`: the answer holds a secret that must not be
+     * kept. Left out: the server keeps the first answer of any POST with an `Idempotency-Key`.
+     */
+    idempotency?: 'own' | 'off'
+    /** PATCH asks for `If-Match` (428 without); `optional` lets a route do without. */
+    ifMatch?: 'optional'
+  }
+  interface FastifyRequest {
+    /** Who asks. On a public route it may be missing although the type says otherwise. */
+    principal: Principal
+    /** Runs work under the row-level security of the asker's party. All reads of tenants' data go through it. */
+    tenant<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+    /** The party with this id or code, if the asker may see it. @throws NotFound */
+    visibleParty(idOrCode: string): Promise<Party>
+    /** The version named by `If-Match`, or null when any will do. @throws BadInput */
+    ifMatch(): number | null
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The HTTP server: one Fastify instance, `/api/v1` inside it with its own hooks, and the list of nouns that add routes.
+ * To add a noun, write `src/api/<noun>.ts` and add one line to `NOUNS`.
+ */
+import Fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
+import { LIMITS } from '../core/limits.ts'
+import { guard } from './access.ts'
+import type { App } from './app.ts'
+import { ifMatchVersion, requireIfMatch } from './etag.ts'
+import { idempotency } from './idempotency.ts'
+import { partyRoutes } from './parties.ts'
+import type { Platform } from './platform.ts'
+import { answerError, PROBLEM_TYPE, problemJson, unknownRoute, wrongMethod } from './problems.ts'
+import { refuseUnstorableAddress, refuseUnstorableText, validatorCompiler } from './validation.ts'
+
+export type { App } from './app.ts'
+
+/** Every noun of the API. */
+export const NOUNS: ((app: App, platform: Platform) => void)[] = [partyRoutes]
+
+export const API_BASE = '/api/v1'
+
+/** One route as declared, for the documents and tests made from the list. */
+export interface ListedRoute {
+  method: string
+  url: string
+  options: RouteOptions
+}
+
+export type Server = FastifyInstance & { izumiRoutes: ListedRoute[] }
+
+/** Builds the server; the caller listens (or injects) and closes it. */
+export async function buildServer(platform: Platform): Promise<Server> {
+  const server = Fastify({
+    loggerInstance: platform.log,
+    disableRequestLogging: true,
+    bodyLimit: LIMITS.requestBodyBytes,
+    requestTimeout: 120_000,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 300, ignoreTrailingSlash: true },
+    frameworkErrors: (error, request, reply) => answerError(error, request as FastifyRequest, reply as never),
+  })
+  const routes: ListedRoute[] = []
+  server.setErrorHandler(answerError)
+
+  await server.register(
+    async (scope) => {
+      const app = scope as unknown as App
+      readJson(app)
+      app.setValidatorCompiler(validatorCompiler)
+      app.setErrorHandler(answerError)
+      guard(app, platform.database, platform.publicUrl)
+      app.decorateRequest('ifMatch', function ifMatch(this: FastifyRequest) {
+        return ifMatchVersion(this)
+      })
+      const once = idempotency(platform.database, Date.now)
+      app.addHook('onRoute', (route) => {
+        const method = String(route.method)
+        routes.push({ method, url: route.url, options: route })
+        if (method === 'POST' && route.config && !('public' in route.config.access) && !route.config.idempotency) {
+          route.preHandler = [once.preHandler, ...[route.preHandler ?? []].flat()]
+          route.onSend = [...[route.onSend ?? []].flat(), once.onSend]
+        }
+        if (method === 'PATCH' && route.config?.ifMatch !== 'optional')
+          route.preHandler = [
+            async (request: FastifyRequest) => requireIfMatch(request),
+            ...[route.preHandler ?? []].flat(),
+          ]
+      })
+      app.addHook('onRequest', (request, _reply, done) => {
+        try {
+          refuseUnstorableAddress(request)
+          done()
+        } catch (error) {
+          done(error as Error)
+        }
+      })
+      app.setNotFoundHandler((request, reply) => {
+        const allowed = methodsAt(routes, request.url)
+        if (allowed.length > 0) reply.header('allow', allowed.join(', '))
+        const problem = problemJson(
+          allowed.length > 0 ? wrongMethod(request.method, allowed) : unknownRoute(request.url),
+        )
+        return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem))
+      })
+      for (const noun of NOUNS) noun(app, platform)
+    },
+    { prefix: API_BASE },
+  )
+  return Object.assign(server as unknown as FastifyInstance, { izumiRoutes: routes })
+}
+
+/** JSON bodies: refused when malformed, poisoned or holding text that cannot be stored; empty ones are no body. */
+function readJson(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, raw, done) => {
+    const text = raw as string
+    if (text === '') return done(null, undefined)
+    parse(request, text, (error, body) => {
+      if (error) return done(error)
+      try {
+        refuseUnstorableText(text, body)
+        done(null, body)
+      } catch (problem) {
+        done(problem as Error)
+      }
+    })
+  })
+}
+
+/** The methods that are known at an address; empty when nothing is there. */
+function methodsAt(routes: readonly ListedRoute[], url: string): string[] {
+  const path = url.split('?')[0]!.replace(/\/$/, '')
+  return [
+    ...new Set(
+      routes
+        .filter((route) => new RegExp(`^${route.url.replace(/:[A-Za-z]+/g, '[^/]+').replace(/\*/g, '.*')}$`).test(path))
+        .map((route) => route.method),
+    ),
+  ]
+}
