@@ -1,22 +1,19 @@
 /**
  * The HTTP server: one Fastify instance, `/api/v1` inside it with its own hooks, and the list of nouns that add routes.
- * To add a noun, write `src/api/<noun>.ts` and add one line to `NOUNS`.
+ * To add a noun, write `src/api/<noun>.ts` and add one line to `nouns.ts`.
  */
-import Fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import { LIMITS } from '../core/limits.ts'
 import { guard } from './access.ts'
 import type { App } from './app.ts'
 import { ifMatchVersion, requireIfMatch } from './etag.ts'
 import { idempotency } from './idempotency.ts'
-import { partyRoutes } from './parties.ts'
+import { NOUNS } from './nouns.ts'
 import type { Platform } from './platform.ts'
 import { answerError, PROBLEM_TYPE, problemJson, unknownRoute, wrongMethod } from './problems.ts'
 import { refuseUnstorableAddress, refuseUnstorableText, validatorCompiler } from './validation.ts'
 
 export type { App } from './app.ts'
-
-/** Every noun of the API. */
-export const NOUNS: ((app: App, platform: Platform) => void)[] = [partyRoutes]
 
 export const API_BASE = '/api/v1'
 
@@ -33,7 +30,7 @@ export type Server = FastifyInstance & { izumiRoutes: ListedRoute[] }
 export async function buildServer(platform: Platform): Promise<Server> {
   const server = Fastify({
     loggerInstance: platform.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: LIMITS.requestBodyBytes,
     requestTimeout: 120_000,
     keepAliveTimeout: 75_000,

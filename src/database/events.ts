@@ -28,6 +28,8 @@ export interface NewEvent {
 
 export interface RecordedEvent {
   id: bigint
+  /** The transaction that appended it (xid8 as text): with `id`, its place in the order of reading. */
+  transaction: string
   at: number
   partyId: string
   actorKind: Actor['kind']
@@ -63,14 +65,19 @@ export async function appendEvents(sql: Sql, events: readonly NewEvent[]): Promi
 }
 
 /** Column list that reads a row as `RecordedEvent`. */
-export const EVENT_COLUMNS = `id, at, party_id as "partyId", actor_kind as "actorKind", actor_id as "actorId",
+export const EVENT_COLUMNS = `id, transaction, at, party_id as "partyId", actor_kind as "actorKind", actor_id as "actorId",
   actor_name as "actorName", type, subject_kind as "subjectKind", subject_id as "subjectId", before, after`
 
+/** The channel that is notified at every commit that appended events. */
+export const EVENT_CHANNEL = 'izumi_event'
+
 /**
- * Rows that no slower transaction can still slip in front of: every transaction older than the oldest one running has
- * ended, so a reader that goes by id misses nothing.
+ * Rows of transactions that can no longer be overtaken: every transaction older than the oldest one running has ended.
+ * A reader that goes by `EVENT_ORDER` therefore misses nothing. Going by id alone would: of two transactions the
+ * younger may take the smaller id and commit last.
  */
 export const EVENT_SETTLED = 'transaction < pg_snapshot_xmin(pg_current_snapshot())'
+export const EVENT_ORDER = 'transaction, id'
 
 const FOLLOW_BATCH = 500
 
@@ -87,20 +94,34 @@ export async function followEvents(
   handle: (events: RecordedEvent[], sql: Sql) => Promise<void>,
 ): Promise<number> {
   return database.transaction(async (sql) => {
-    await sql.query('insert into event_follower (name) values ($1) on conflict do nothing', [follower])
-    const [place] = await sql.query<{ lastEventId: bigint }>(
-      'select last_event_id as "lastEventId" from event_follower where name = $1 for update skip locked',
-      [follower],
-    )
-    if (!place) return 0
+    const find = () =>
+      sql.query<{ lastTransaction: string; lastEventId: bigint }>(
+        `select last_transaction as "lastTransaction", last_event_id as "lastEventId" from event_follower
+         where name = $1 for update skip locked`,
+        [follower],
+        'follower-place',
+      )
+    let [place] = await find()
+    if (!place) {
+      await sql.query('insert into event_follower (name) values ($1) on conflict do nothing', [follower])
+      ;[place] = await find()
+    }
+    if (!place) return 0 // another process is at work
     const events = await sql.query<RecordedEvent>(
-      `select ${EVENT_COLUMNS} from event where id > $1 and type = any($2) and ${EVENT_SETTLED} order by id limit ${FOLLOW_BATCH}`,
-      [place.lastEventId, types],
+      `select ${EVENT_COLUMNS} from event
+       where (transaction, id) > ($1::xid8, $2::bigint) and type = any($3) and ${EVENT_SETTLED}
+       order by ${EVENT_ORDER} limit ${FOLLOW_BATCH}`,
+      [place.lastTransaction, place.lastEventId, types],
+      'follow-events',
     )
     const last = events.at(-1)
     if (!last) return 0
     await handle(events, sql)
-    await sql.query('update event_follower set last_event_id = $2 where name = $1', [follower, last.id])
+    await sql.query('update event_follower set last_transaction = $2, last_event_id = $3 where name = $1', [
+      follower,
+      last.transaction,
+      last.id,
+    ])
     return events.length
   })
 }

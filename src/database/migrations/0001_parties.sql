@@ -92,6 +92,8 @@ create table event (
 create index event_party on event (party_id, id);
 create index event_subject on event (subject_id, id);
 create index event_type on event (type, id);
+-- The order in which followers read: transactions that have ended for good, each one's events in order.
+create index event_settled on event (transaction, id);
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin
@@ -99,9 +101,19 @@ begin
 end $$;
 create trigger event_append_only before update or delete on event for each statement execute function refuse_change();
 
--- How far each follower of the event record has come.
+-- Wakes whoever follows: one notification per transaction, however many events it appended.
+create function announce_event() returns trigger language plpgsql as $$
+begin
+  perform pg_notify('izumi_event', '');
+  return null;
+end $$;
+create trigger event_announced after insert on event for each statement execute function announce_event();
+
+-- How far each follower of the event record has come, in the order (transaction, id): a smaller id may be committed
+-- after a larger one, but no transaction older than the oldest running one can still add anything.
 create table event_follower (
   name text primary key,
+  last_transaction xid8 not null default '0',
   last_event_id bigint not null default 0
 );
 
@@ -120,21 +132,42 @@ create table webhook (
   id uuid primary key,
   party_id uuid not null references party,
   url text not null,
+  -- Event types that are sent: a type, `noun.*`, or `*`.
   types text[] not null,
+  -- Signs every delivery; shown once.
   secret text not null,
   state text not null default 'active' check (state in ('active', 'failing', 'disabled')),
-  last_event_id bigint not null default 0,
+  failing_since timestamptz,
+  last_transaction xid8 not null,
+  last_event_id bigint not null,
+  version integer not null default 1,
   created_at timestamptz not null default now()
 );
+create index webhook_party on webhook (party_id);
 
+-- One event on its way to one webhook. It is its own queue: what is pending and due is tried again.
 create table webhook_delivery (
   id uuid primary key,
   webhook_id uuid not null references webhook on delete cascade,
   party_id uuid not null references party,
-  event_id bigint not null,
-  attempt integer not null,
+  event_id bigint,
+  type text not null,
+  body text not null,
+  state text not null check (state in ('pending', 'delivered', 'failed')),
+  attempts integer not null default 0,
+  next_at timestamptz,
   status smallint,
   problem text,
-  at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  at timestamptz,
+  check ((state = 'pending') = (next_at is not null))
 );
-create index webhook_delivery_webhook on webhook_delivery (webhook_id, at desc);
+create index webhook_delivery_webhook on webhook_delivery (webhook_id, id);
+create index webhook_delivery_due on webhook_delivery (next_at) where state = 'pending';
+
+-- Failed sign-ins by what was tried (a hash of e-mail and network address), to slow guessing down.
+create table sign_in_failure (
+  subject text primary key,
+  failures integer not null,
+  last_at timestamptz not null
+);

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { testDatabase } from '../../test/support/database.ts'
+import { newId } from '../core/ids.ts'
+import type { Sql } from './connection.ts'
+import { appendEvents, EVENT_CHANNEL, followEvents, SYSTEM } from './events.ts'
+import { listen } from './notifications.ts'
+
+const database = await testDatabase()
+const party = newId()
+
+const append = (sql: Sql, name: string) =>
+  appendEvents(sql, [{ partyId: party, actor: SYSTEM, type: 'test.done', subjectKind: 'test', subjectId: name }])
+
+async function follow(name: string): Promise<string[]> {
+  const seen: string[] = []
+  while (
+    (await followEvents(database, name, ['test.done'], async (events) => {
+      seen.push(...events.map((event) => event.subjectId))
+    })) > 0
+  );
+  return seen
+}
+
+/** A transaction held open until `finish` is called. */
+async function open(work: (sql: Sql) => Promise<unknown>) {
+  let finish = () => {}
+  const held = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+  let started = () => {}
+  const running = new Promise<void>((resolve) => {
+    started = resolve
+  })
+  let handle!: Sql
+  const done = database.transaction(async (sql) => {
+    handle = sql
+    await work(sql)
+    started()
+    await held
+  })
+  await running
+  return {
+    sql: handle,
+    finish() {
+      finish()
+      return done
+    },
+  }
+}
+
+test('a younger transaction with the smaller id that commits last is not missed', async () => {
+  const elder = await open((sql) => sql.query('select pg_current_xact_id()'))
+  const younger = await open((sql) => append(sql, 'younger'))
+  await append(elder.sql, 'elder')
+  await elder.finish()
+  assert.deepEqual(await follow('f'), ['elder'])
+  await younger.finish()
+  assert.deepEqual(await follow('f'), ['younger'])
+  assert.deepEqual(await follow('f'), [])
+  assert.deepEqual(await follow('another'), ['elder', 'younger'])
+})
+
+test('a commit that appends events is announced', async () => {
+  const heard: string[] = []
+  let wake = () => {}
+  const next = new Promise<void>((resolve) => {
+    wake = resolve
+  })
+  const notifications = await listen(database, [EVENT_CHANNEL], (channel) => {
+    heard.push(channel)
+    wake()
+  })
+  await append(database, 'announced')
+  await next
+  assert.deepEqual(heard, [EVENT_CHANNEL])
+  await notifications.close()
+})
+
+test('a record that was kept cannot be changed', async () => {
+  await assert.rejects(database.query("update event set type = 'other'"), /append-only/)
+  await assert.rejects(database.query('delete from event'), /append-only/)
+})
