@@ -17,21 +17,32 @@ create table tax_rate (
 create table billing_run (
   id uuid primary key,
   seller_id uuid not null references party,
+  -- The first day of the month.
   period date not null,
   state text not null check (state in ('running', 'completed', 'failed')),
   invoices integer not null default 0,
+  services integer not null default 0,
+  -- Minor units before tax, per currency: {"JPY": "12345"}.
+  subtotals jsonb not null default '{}',
   problem text,
   started_at timestamptz not null default now(),
   ended_at timestamptz
 );
+create index billing_run_seller on billing_run (seller_id, id);
+create unique index billing_run_one on billing_run (seller_id) where state = 'running';
 
+-- Invoices and the credit notes that take them back. A credit note names the invoice it corrects and carries its amounts
+-- with the sign turned; the numbers of each kind are gapless per seller.
 create table invoice (
   id uuid primary key,
-  number text unique,
+  kind text not null default 'invoice' check (kind in ('invoice', 'credit-note')),
+  number text,
   party_id uuid not null references party,
   seller_id uuid not null references party,
+  corrects_id uuid references invoice,
   period_from timestamptz not null,
   period_to timestamptz not null,
+  period date not null,
   currency text not null,
   subtotal bigint not null,
   tax bigint not null,
@@ -39,23 +50,36 @@ create table invoice (
   state text not null check (state in ('draft', 'issued', 'void')),
   issued_on date,
   due_on date,
+  -- Both parties as they stood when it was issued: name, address, registration number.
+  seller jsonb,
+  buyer jsonb,
   version integer not null default 1,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  check ((state = 'draft') or number is not null),
+  check ((kind = 'credit-note') = (corrects_id is not null))
 );
-create unique index invoice_once on invoice (party_id, seller_id, period_from, currency) where state <> 'void';
+create unique index invoice_number on invoice (seller_id, number);
+create unique index invoice_once on invoice (party_id, seller_id, period_from, currency)
+  where state <> 'void' and kind = 'invoice';
 create index invoice_party on invoice (party_id, id);
+create index invoice_seller on invoice (seller_id, id);
 
 create table invoice_line (
-  invoice_id uuid not null references invoice,
+  invoice_id uuid not null references invoice on delete cascade,
   line integer not null,
-  contract_id uuid references contract,
+  contract_id uuid,
+  offering_id uuid,
   family text not null,
+  charge text not null check (charge in ('setup', 'monthly', 'unit', 'early-termination')),
   description text not null,
   description_ja text,
-  -- Unit-time in thousandths (for example rack-unit-hours), null for flat charges.
-  quantity numeric(30, 6),
+  -- The exact amount is price × measure / divisor, rounded once, half up: thousandths × ms for unit charges (the divisor
+  -- is one unit for one `per`), service-days over the month's days for monthly ones.
+  measure numeric(38, 0) not null,
+  divisor numeric(38, 0) not null check (divisor > 0),
   unit text,
-  price numeric(18, 6),
+  -- Decimal in the currency's major unit.
+  price numeric(18, 6) not null,
   amount bigint not null,
   tax_code text not null,
   tax_percent numeric(6, 3) not null,
@@ -64,7 +88,7 @@ create table invoice_line (
 );
 
 create table invoice_tax (
-  invoice_id uuid not null references invoice,
+  invoice_id uuid not null references invoice on delete cascade,
   tax_code text not null,
   percent numeric(6, 3) not null,
   base bigint not null,
@@ -74,17 +98,18 @@ create table invoice_tax (
 
 -- The arithmetic of one charge of one service in one period: what an invoice line opens to.
 create table rated_charge (
-  invoice_id uuid not null references invoice,
+  invoice_id uuid not null references invoice on delete cascade,
   line integer not null,
-  service_id uuid not null references service,
-  party_id uuid not null references party,
-  quantity numeric(30, 6),
-  price numeric(18, 6),
-  -- Millionths of a minor unit before the line's one rounding.
+  service_id uuid not null,
+  -- The buyer's: what a reseller pays is not its customers' to see.
+  party_id uuid not null,
+  measure numeric(38, 0) not null,
+  -- Millionths of a minor unit, for the eye; the line rounds once over the sum of the measures.
   amount_millionths numeric(38, 0) not null,
   explanation jsonb not null,
   primary key (invoice_id, line, service_id)
 );
+create index rated_charge_service on rated_charge (service_id);
 
 create table journal_entry (
   id bigint generated always as identity primary key,
@@ -94,6 +119,8 @@ create table journal_entry (
   description text not null,
   invoice_id uuid references invoice
 );
+create index journal_entry_seller on journal_entry (seller_id, effective_on);
+create index journal_entry_invoice on journal_entry (invoice_id);
 
 create table posting (
   entry_id bigint not null references journal_entry,
@@ -101,7 +128,6 @@ create table posting (
   account text not null references account,
   party_id uuid references party,
   family text,
-  contract_id uuid references contract,
   currency text not null,
   -- Minor units; debit positive, credit negative.
   amount bigint not null check (amount <> 0),
@@ -122,6 +148,18 @@ begin
 end $$;
 create constraint trigger posting_balanced after insert on posting deferrable initially deferred
   for each row execute function require_balance();
+
+insert into account (code, name, name_ja, type) values
+  ('1100', 'Accounts receivable', '売掛金', 'asset'),
+  ('2200', 'Consumption tax received', '仮受消費税', 'liability'),
+  ('4100', 'Revenue: recurring and usage', '売上高(月額・従量)', 'revenue'),
+  ('4200', 'Revenue: set-up', '売上高(初期費用)', 'revenue'),
+  ('4300', 'Revenue: early termination', '売上高(中途解約金)', 'revenue');
+
+-- Japan's consumption tax since it began; the reduced rate exists since 2019.
+insert into tax_rate (code, percent, effective_from) values
+  ('standard', 3, '1989-04-01'), ('standard', 5, '1997-04-01'), ('standard', 8, '2014-04-01'), ('standard', 10, '2019-10-01'),
+  ('reduced', 8, '2019-10-01'), ('exempt', 0, '1970-01-01');
 
 -- Gapless numbers of documents, one row per seller and kind.
 create table document_number (
