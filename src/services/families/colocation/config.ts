@@ -20,7 +20,9 @@ export const UNITS_PER_RACK = 42
 /** Whole racks in one service; each is a line of the claim. */
 export const MAX_RACKS = 12
 
+/** An amount of one kind of capacity; `x-kind` lets a form show how much of it is free. */
 const amount = (
+  kind: string,
   title: string,
   ja: string,
   unit: string,
@@ -34,6 +36,7 @@ const amount = (
     minimum: 0,
     maximum: limits.maximum,
     'x-unit': unit,
+    'x-kind': kind,
     'x-ja': { title: ja, description: descriptionJa },
   }
   return Type.Optional(limits.whole ? Type.Integer(options) : Type.Number(options))
@@ -53,6 +56,7 @@ export const ColocationConfig = Type.Object(
   {
     site: siteCode('Site', 'データセンター', 'The data centre.', 'ご利用になるデータセンター。'),
     rackUnits: amount(
+      'rack-unit',
       'Rack units',
       'ラックユニット',
       'U',
@@ -60,11 +64,20 @@ export const ColocationConfig = Type.Object(
       '共用ラック内の連続したユニット数。',
       { maximum: 504, whole: true },
     ),
-    racks: amount('Whole racks', '専有ラック', 'rack', 'Racks of 42 units for you alone.', '42Uの専有ラック本数。', {
-      maximum: MAX_RACKS,
-      whole: true,
-    }),
+    racks: amount(
+      'rack',
+      'Whole racks',
+      '専有ラック',
+      'rack',
+      'Racks of 42 units for you alone.',
+      '42Uの専有ラック本数。',
+      {
+        maximum: MAX_RACKS,
+        whole: true,
+      },
+    ),
     serverRoom: amount(
+      'server-room',
       'Server-room area',
       'サーバールーム面積',
       'm²',
@@ -72,13 +85,22 @@ export const ColocationConfig = Type.Object(
       'お客様専用のサーバールーム床面積。',
       { maximum: 100_000 },
     ),
-    power: amount('Power', '電力', 'kVA', 'Apparent power, over two feeds.', '2系統給電の電力容量。', {
+    power: amount('power', 'Power', '電力', 'kVA', 'Apparent power, over two feeds.', '2系統給電の電力容量。', {
       maximum: 100_000,
     }),
-    office: amount('Office area', 'オフィス面積', 'm²', 'Office floor at the site.', '併設オフィスの床面積。', {
-      maximum: 100_000,
-    }),
+    office: amount(
+      'office',
+      'Office area',
+      'オフィス面積',
+      'm²',
+      'Office floor at the site.',
+      '併設オフィスの床面積。',
+      {
+        maximum: 100_000,
+      },
+    ),
     seats: amount(
+      'seat',
       'Office seats',
       'オフィス席',
       'seat',
@@ -90,6 +112,7 @@ export const ColocationConfig = Type.Object(
       },
     ),
     ports: amount(
+      'port',
       'Cross-connect ports',
       '構内接続ポート',
       'port',
