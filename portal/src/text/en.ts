@@ -140,6 +140,7 @@ export const en = {
     bandwidth: 'Bandwidth',
   },
   units: {
+    'm²': 'm²',
     m2: 'm²',
     kVA: 'kVA',
     U: 'U',

@@ -140,7 +140,7 @@ export const ja: Texts = {
     port: 'ポート',
     bandwidth: '帯域',
   },
-  units: { m2: 'm²', kVA: 'kVA', U: 'U', seat: '席', seats: '席', port: 'ポート', ports: 'ポート', 'Mbit/s': 'Mbit/s' },
+  units: { 'm²': 'm²', m2: 'm²', kVA: 'kVA', U: 'U', seat: '席', seats: '席', port: 'ポート', ports: 'ポート', 'Mbit/s': 'Mbit/s' },
   families: {
     colocation: 'データセンター',
     compute: 'サーバー',
