@@ -40,6 +40,11 @@ create table pool (
   name text not null,
   oversubscription numeric(6, 3) not null default 1 check (oversubscription between 0.001 and 100),
   version bigint not null default 1,
+  -- The version at which something other than reservations last changed (steps, oversubscription, quotas, a fail-over):
+  -- a process that has seen only an earlier one reads the pool anew instead of catching up.
+  reload_version bigint not null default 1,
+  -- When a quota was withdrawn; null while it binds.
+  retired_at timestamptz,
   created_at timestamptz not null default now(),
   check (site_id is not null or party_id is not null)
 ) with (fillfactor = 50);
@@ -88,6 +93,10 @@ create table claim (
   idempotency_key text,
   -- What was asked, where more is to be decided from it: waiting, recurring, with affinity.
   request jsonb,
+  -- Of a request with an idempotency key: what it was, to tell a repeat from another use of the key.
+  request_hash text,
+  -- The decision that wrote the row last: after a lost connection it tells whether that decision was committed.
+  change_id uuid not null,
   version integer not null default 1,
   created_at timestamptz not null default now(),
   check (starts_at <= ends_at)
@@ -96,36 +105,55 @@ create unique index claim_idempotency on claim (party_id, idempotency_key) where
 create index claim_pending on claim (state, expires_at) where state in ('held', 'waiting');
 create index claim_party on claim (party_id, id);
 
--- One quantity of one pool over one interval. Rows never change their quantity: a change ends one and begins another,
--- so the rows are also the history that is billed.
+-- One quantity of one pool over one interval. `line` is the line of the claim as asked, `part` numbers the claim's rows.
+-- Rows never change what, where and from when: a change ends one row and begins another, so the rows are also the
+-- history that is billed (types firm and standby; a hold and a quota's share are nobody's bill).
 create table reservation (
   claim_id uuid not null,
+  part integer not null,
   line smallint not null,
   pool_id integer not null,
   quantity bigint not null check (quantity > 0),
-  type text not null check (type in ('firm', 'standby', 'hold')),
+  type text not null check (type in ('firm', 'standby', 'hold', 'quota')),
   starts_at timestamptz not null,
   ends_at timestamptz not null check (ends_at >= starts_at),
   -- For standby: the site whose failure it covers. It stays set while a fail-over has made the row firm.
   protects_site_id integer,
   -- Set while a standby cannot be honoured (another failure has taken its place).
   unprotected_at timestamptz,
-  -- The pool's version at which this row last changed; processes catch up by it.
+  -- The pool's version at which this row was written and at which it last changed; processes catch up by them.
+  born_version bigint not null,
   pool_version bigint not null,
-  primary key (claim_id, line)
+  primary key (claim_id, part)
 );
 create index reservation_pool_version on reservation (pool_id, pool_version);
+create index reservation_protects on reservation (protects_site_id) where protects_site_id is not null;
+
+-- What each later change of a reservation's end added to or took from its pool, so that a process which has applied the
+-- row as it was can follow without keeping every row in memory. Not history: rows behind every process may be dropped.
+create table reservation_change (
+  pool_id integer not null,
+  pool_version bigint not null,
+  born_version bigint not null,
+  -- Positive where more is taken.
+  quantity bigint not null,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  protects_site_id integer,
+  unprotected boolean not null
+);
+create index reservation_change_pool on reservation_change (pool_id, pool_version);
 
 -- Slots of one container held by one reservation. The database itself refuses two holders of a slot.
 create table assignment (
   claim_id uuid not null,
-  line smallint not null,
+  part integer not null,
   container_id integer not null references container,
   slots int4range not null check (not isempty(slots)),
   during tstzrange not null,
   exclude using gist (container_id with =, slots with &&, during with &&)
 );
-create index assignment_claim on assignment (claim_id, line);
+create index assignment_claim on assignment (claim_id, part);
 
 create function require_pool_version() returns trigger language plpgsql as $$
 begin
@@ -139,6 +167,22 @@ begin
   end if;
   return null;
 end $$;
+
+create function require_kept_reservation() returns trigger language plpgsql as $$
+begin
+  if exists (
+    select from before b full join changed c using (claim_id, part)
+    where (b.line, b.pool_id, b.quantity, b.starts_at, b.born_version)
+      is distinct from (c.line, c.pool_id, c.quantity, c.starts_at, c.born_version)
+      or b.protects_site_id is distinct from c.protects_site_id
+  ) then
+    raise exception 'a reservation keeps what, where and from when; end it and write another'
+      using errcode = 'restrict_violation';
+  end if;
+  return null;
+end $$;
+create trigger reservation_update_kept after update on reservation
+  referencing old table as before new table as changed for each statement execute function require_kept_reservation();
 create trigger reservation_insert_versioned after insert on reservation
   referencing new table as changed for each statement execute function require_pool_version();
 create trigger reservation_update_versioned after update on reservation

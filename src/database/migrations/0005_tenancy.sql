@@ -16,11 +16,20 @@ create function current_party() returns uuid language sql stable
 create function visible_parties() returns setof uuid language sql stable security definer set search_path = public
   as $$ select id from party where ancestors @> array[current_party()] $$;
 
+-- The name of a party that the asker sees or buys from directly.
+create function seller_name(seller uuid) returns text language sql stable security definer set search_path = public
+  as $$
+    select name from party where id = seller and (
+      current_party() is null or ancestors @> array[current_party()]
+      or id = (select parent_id from party where id = current_party()))
+  $$;
+
 do $$
 declare t text;
 begin
   foreach t in array array['app_user', 'invitation', 'api_key', 'event', 'idempotency', 'webhook', 'webhook_delivery',
-    'claim', 'quote', 'contract', 'service', 'product_order', 'amendment', 'invoice', 'rated_charge']
+    'claim', 'quote', 'contract', 'service', 'product_order', 'amendment', 'early_termination', 'invoice',
+    'rated_charge']
   loop
     execute format('alter table %I enable row level security', t);
     execute format('create policy own on %I using (party_id in (select visible_parties()))', t);
@@ -54,12 +63,15 @@ create policy own on document_number using (seller_id = current_party());
 alter table pool enable row level security;
 create policy own on pool using (party_id is null or party_id in (select visible_parties()));
 
--- Price plans: one's own as a seller, and those of the sellers above from whom one buys.
-alter table price_plan enable row level security;
+-- Price plans: one's own as a seller and those of the sellers below; and, as a buyer, those of the seller directly above,
+-- never what that seller pays itself.
 create policy own on price_plan using (
   seller_id in (select visible_parties())
-  or seller_id in (select unnest(ancestors) from party where id = current_party())
+  or seller_id = (select parent_id from party where id = current_party())
 );
+alter table price_plan enable row level security;
+alter table price_charge enable row level security;
+create policy own on price_charge using (exists (select from price_plan p where p.id = price_plan_id));
 
--- Only the sign-in code, which runs as the owner, touches sessions.
-revoke all on session from izumi_tenant;
+-- Only what runs as the owner touches these: sign-in, followers, the log by which the engine catches up.
+revoke all on session, sign_in_failure, event_follower, reservation_change from izumi_tenant;
