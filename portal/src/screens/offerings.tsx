@@ -1,18 +1,27 @@
 import { Anchor, Button, Text } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
 import { Link, useParams } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
 import { useOne } from '../api.ts'
 import { useFormat } from '../format.ts'
-import { useMay } from '../me.tsx'
+import { useMay, useMe } from '../me.tsx'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Page, Section, State } from '../parts/page.tsx'
 import { ListTable, RowsTable } from '../parts/table.tsx'
 import type { Offering, PriceCharge, PricePlan } from '../types.ts'
+import { OfferingForm } from './offering-form.tsx'
 
 export function OfferingsScreen() {
   const { t, i18n } = useTranslation()
+  const may = useMay()
+  const [adding, dialog] = useDisclosure(false)
   return (
-    <Page title={t('nav.offerings')} intro={t('offerings.intro')}>
+    <Page
+      title={t('nav.offerings')}
+      intro={t('offerings.intro')}
+      actions={may.operate && <Button onClick={dialog.open}>{t('offerings.add')}</Button>}
+    >
+      {adding && <OfferingForm offering={null} onClose={dialog.close} />}
       <Section>
         <ListTable<Offering>
           path="/offerings"
@@ -44,6 +53,8 @@ export function OfferingScreen() {
   const may = useMay()
   const { offering: code } = useParams({ strict: false }) as { offering: string }
   const offering = useOne<Offering>(`/offerings/${code}`)
+  const me = useMe()
+  const [pricing, dialog] = useDisclosure(false)
   return (
     <Loaded reading={offering}>
       {(data) => (
@@ -53,13 +64,21 @@ export function OfferingScreen() {
           trail={[{ label: t('nav.offerings'), to: '/offerings' }]}
           badge={<State value={data.state} />}
           actions={
-            may.order && (
-              <Button component={Link} to="/order" search={{ offering: data.code } as never}>
-                {t('nav.order')}
-              </Button>
-            )
+            <>
+              {may.own && me.party.kind !== 'customer' && (
+                <Button variant="default" onClick={dialog.open}>
+                  {t('offerings.newPrices')}
+                </Button>
+              )}
+              {may.order && (
+                <Button component={Link} to="/order" search={{ offering: data.code } as never}>
+                  {t('nav.order')}
+                </Button>
+              )}
+            </>
           }
         >
+          {pricing && <OfferingForm offering={data} onClose={dialog.close} />}
           {data.prices.length === 0 ? (
             <Empty title={t('offerings.noPlan')} />
           ) : (

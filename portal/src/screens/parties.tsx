@@ -9,6 +9,7 @@ import { useFormat } from '../format.ts'
 import { useMay, useMe } from '../me.tsx'
 import { Loaded, ProblemNote } from '../parts/feedback.tsx'
 import { Facts, Page, Section, State } from '../parts/page.tsx'
+import { Quotas } from '../parts/quotas.tsx'
 import { type Column, ListTable } from '../parts/table.tsx'
 import type { Contract, Invoice, Party, Service } from '../types.ts'
 import { contractColumns } from './contracts.tsx'
@@ -148,6 +149,8 @@ export function PartyScreen() {
   const format = useFormat()
   const { party: id } = useParams({ strict: false }) as { party: string }
   const party = useOne<Party>(`/parties/${id}`)
+  const me = useMe()
+  const may = useMay()
   return (
     <Loaded reading={party}>
       {(data) => (
@@ -173,6 +176,11 @@ export function PartyScreen() {
               ]}
             />
           </Section>
+          {data.kind !== 'operator' && (
+            <Section title={t('quotas.title')} hint={t('quotas.hint')}>
+              <Quotas partyId={data.id} mayChange={may.order && data.id !== me.party.id} />
+            </Section>
+          )}
           <Section title={t('nav.services')}>
             <ListTable<Service>
               path="/services"

@@ -1,15 +1,30 @@
-import { Anchor, Badge, Box, Group, ScrollArea, Select, SimpleGrid, Stack, Table, Tabs, Text } from '@mantine/core'
+import {
+  Anchor,
+  Badge,
+  Box,
+  Button,
+  Group,
+  ScrollArea,
+  Select,
+  SimpleGrid,
+  Stack,
+  Table,
+  Tabs,
+  Text,
+} from '@mantine/core'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { type Page as ApiPage, useOne } from '../api.ts'
 import { FloorView, partyColour, RackElevation } from '../charts/racks.tsx'
 import { useFormat } from '../format.ts'
+import { useMay } from '../me.tsx'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Page, Section, State } from '../parts/page.tsx'
 import { PoolLine } from '../parts/use-bar.tsx'
 import type { Rack, Site } from '../types.ts'
 import { PoolChart } from './pool.tsx'
+import { AddPool, AddRacks } from './site-forms.tsx'
 import { useSiteName } from './sites.tsx'
 
 export function SiteScreen() {
@@ -17,6 +32,8 @@ export function SiteScreen() {
   const { site: code } = useParams({ strict: false }) as { site: string }
   const siteName = useSiteName()
   const reading = useOne<Site>(`/sites/${code}`)
+  const may = useMay()
+  const [adding, setAdding] = useState<'pool' | 'racks' | null>(null)
   return (
     <Loaded reading={reading}>
       {(site) => (
@@ -25,7 +42,23 @@ export function SiteScreen() {
           intro={site.address}
           trail={[{ label: t('nav.sites'), to: '/sites' }]}
           badge={site.failedAt && <Badge color="red">{t('sites.failed')}</Badge>}
+          actions={
+            may.operate && (
+              <>
+                <Button variant="default" onClick={() => setAdding('pool')}>
+                  {t('sites.addPool')}
+                </Button>
+                {site.pools.some((pool) => pool.identified) && (
+                  <Button variant="default" onClick={() => setAdding('racks')}>
+                    {t('racks.add')}
+                  </Button>
+                )}
+              </>
+            )
+          }
         >
+          {adding === 'pool' && <AddPool site={site} onClose={() => setAdding(null)} />}
+          {adding === 'racks' && <AddRacks site={site} onClose={() => setAdding(null)} />}
           <Tabs defaultValue="capacity" keepMounted={false}>
             <Tabs.List mb="lg">
               <Tabs.Tab value="capacity">{t('sites.capacity')}</Tabs.Tab>

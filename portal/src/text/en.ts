@@ -1,6 +1,7 @@
 /** The portal's English. `ja.ts` has the same keys; the type checker holds them together. */
 export const en = {
   common: {
+    save: 'Save',
     loading: 'Loading',
     problem: 'That did not work',
     offline: 'The server cannot be reached. Check the connection and try again.',
@@ -185,6 +186,13 @@ export const en = {
     held: 'held',
   },
   sites: {
+    addPool: 'Add a pool',
+    poolAdded: 'The pool was added.',
+    ownKind: 'A kind of your own…',
+    unit: 'Unit',
+    openNow: 'Open now',
+    openNowHint: 'More opens by dated steps.',
+    oversubscriptionHint: 'How many times over the capacity may be sold; 1 is never.',
     intro: 'Data centres and points of presence, with what is open and what is free.',
     add: 'Add a site',
     empty: 'No site yet',
@@ -209,6 +217,12 @@ export const en = {
     note: 'Note',
   },
   racks: {
+    add: 'Add racks',
+    added_one: '{{count}} added.',
+    added_other: '{{count}} added.',
+    count: 'How many',
+    slots: 'Slots each',
+    distance: 'Distance from the wall',
     title: 'Racks and floor',
     floor: 'Floor',
     floorHint: 'The room from above; each rack is filled as far as it is taken. Choose one to see its row.',
@@ -282,6 +296,16 @@ export const en = {
     orderFor: 'Order for this customer',
   },
   offerings: {
+    add: 'Add an offering',
+    newPrices: 'New prices',
+    saved: 'Saved.',
+    description: 'Description',
+    term: 'Minimum term in months',
+    effectiveFrom: 'Prices hold from',
+    charges: 'Charges',
+    addCharge: 'Add a charge',
+    perLabel: 'Per',
+    kinds: { unit: 'By amount', monthly: 'Flat', setup: 'Once' },
     intro: 'What can be bought, and at what price from which date on.',
     offering: 'Offering',
     family: 'Family',
@@ -443,6 +467,14 @@ export const en = {
     peak: 'Peak',
     average: 'Average',
     used: 'Used',
+  },
+  quotas: {
+    title: 'Quotas',
+    hint: 'The most this party and everybody under it may hold.',
+    none: 'No limits are set.',
+    allSites: 'all sites',
+    limit: 'Limit',
+    set: 'Set',
   },
   audit: {
     intro: 'Who changed what, and when. Nothing is ever taken out of this list.',
