@@ -11,7 +11,7 @@ const CURRENCIES = ['JPY', 'USD', 'EUR', 'GBP', 'KRW', 'SGD', 'AUD', 'TWD']
 
 /** The first page of an empty installation: who the operator is, and its first owner. */
 export function SetUpScreen() {
-  const { t } = useTranslation()
+  const { t, i18n } = useTranslation()
   const navigate = useNavigate()
   const client = useQueryClient()
   const state = useOne<SetUpState>('/set-up')
@@ -24,6 +24,7 @@ export function SetUpScreen() {
     name: '',
     email: '',
     password: '',
+    setUpCode: '',
   })
   const field = (name: keyof typeof form) => ({
     value: String(form[name]),
@@ -40,7 +41,8 @@ export function SetUpScreen() {
             timeZone: form.timeZone,
             fiscalYearStartMonth: form.fiscalYearStartMonth,
           },
-          owner: { name: form.name, email: form.email, password: form.password },
+          owner: { name: form.name, email: form.email, password: form.password, locale: i18n.language },
+          ...(form.setUpCode ? { code: form.setUpCode } : {}),
         },
       }),
     {
@@ -95,6 +97,9 @@ export function SetUpScreen() {
             minLength={12}
             {...field('password')}
           />
+          {state.data?.codeNeeded && (
+            <TextInput label={t('setUp.code')} description={t('setUp.codeHint')} required {...field('setUpCode')} />
+          )}
           <ProblemNote problem={setUp.error} />
           <Button type="submit" loading={setUp.isPending} size="md">
             {t('setUp.submit')}

@@ -23,7 +23,8 @@ import type { Me } from '../types.ts'
 export interface SetUpState {
   needed: boolean
   demo: { email: string; password: string; name?: string }[] | null
-  oidc?: boolean
+  oidc?: { name: string } | null
+  codeNeeded?: boolean
 }
 
 /** The frame of the screens outside the shell. */
@@ -107,7 +108,7 @@ export function SignInScreen() {
           </Button>
           {state.data?.oidc && (
             <Button component="a" href="/api/v1/sign-in/oidc" variant="default" fullWidth>
-              {t('signIn.oidc')}
+              {t('signIn.oidc', { name: state.data.oidc.name })}
             </Button>
           )}
         </Stack>
