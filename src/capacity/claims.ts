@@ -22,7 +22,8 @@ export async function readClaims(sql: Sql, ids: readonly string[], lock = false)
        r.starts_at as "from", r.ends_at as "to", r.protects_site_id as protects,
        r.unprotected_at is not null as unprotected, r.born_version::float8 as "bornVersion",
        a.container_id as "containerId", lower(a.slots) as start, upper(a.slots) - lower(a.slots) as length
-     from reservation r left join assignment a using (claim_id, part)
+     from reservation r left join assignment a
+       on a.claim_id = r.claim_id and a.part = r.part and upper(a.during) = r.ends_at
      where r.claim_id = any($1) order by r.claim_id, r.part`,
     [ids],
     'capacity-read-parts',

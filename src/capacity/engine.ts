@@ -10,7 +10,7 @@
 import { CapacityExhausted, KeyReused, NotFound, Overloaded, Refusal, WrongState } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { Instant } from '../core/time.ts'
+import { type Instant, toEpochSeconds } from '../core/time.ts'
 import { type Database, isDatabaseAway, type Sql } from '../database/connection.ts'
 import { type Actor, SYSTEM } from '../database/events.ts'
 import { firstAnswers, readClaims } from './claims.ts'
@@ -183,15 +183,57 @@ export class Engine implements CapacityEngine {
 
   /** Runs work between groups, when no decision is on its way. */
   alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new Overloaded('The engine is closing.')
+    if (this.#closed) return Promise.reject(new Overloaded('The engine is closing.'))
     return new Promise<T>((resolve, reject) => {
       this.#alone.push(() => work().then(resolve, reject))
       this.#wake()
     })
   }
 
+  /** The pools in which standby is reserved now or later. */
+  async poolsWithStandby(): Promise<number[]> {
+    const rows = await this.database.query<{ id: number }>(
+      `select distinct pool_id as id from reservation where protects_site_id is not null and ends_at > to_timestamp($1)`,
+      [toEpochSeconds(this.clock())],
+    )
+    return rows.map(({ id }) => id).sort((a, b) => a - b)
+  }
+
+  /**
+   * Changes what pools can give, between groups: in one transaction that holds their locks, raises their versions and
+   * makes every process read them anew. `work` gets the pools as they are, caught up under the locks.
+   */
+  exclusively<T>(
+    poolIds: () => number[] | Promise<number[]>,
+    work: (sql: Sql, pools: PoolState[]) => Promise<T>,
+  ): Promise<T> {
+    return this.alone(async () => {
+      await this.registry.refresh(this.database)
+      const ids = await poolIds()
+      const now = this.clock()
+      await this.#know(this.database, new Set(ids), now, false)
+      try {
+        return await this.database.transaction(async (sql) => {
+          await sql.query('select from pool where id = any($1) order by id for update', [ids])
+          const pools = await this.#know(sql, new Set(ids), now, true)
+          await this.#follow(sql, pools, true)
+          await sql.query('update pool set version = version + 1, reload_version = version + 1 where id = any($1)', [
+            ids,
+          ])
+          return await work(
+            sql,
+            ids.flatMap((id) => this.#pools.get(id) ?? []),
+          )
+        })
+      } finally {
+        this.forget(ids)
+        await this.registry.refresh(this.database)
+      }
+    })
+  }
+
   #submit(task: Task, actor: Actor, now: Instant, companion: Companion | null = null): Promise<ClaimOutcome> {
-    if (this.#closed || this.#queue.length >= LIMITS.commitQueue) throw new Overloaded()
+    if (this.#closed || this.#queue.length >= LIMITS.commitQueue) return Promise.reject(new Overloaded())
     return new Promise<ClaimOutcome>((resolve, reject) => {
       this.#queue.push({ task, actor, now, companion, changeId: newId(), resolve, reject })
       this.#wake()

@@ -89,13 +89,42 @@ export class PoolLedgers {
     return first
   }
 
-  /** The first instant at which any scenario lacks capacity, or null. With `added`, as if that capacity were added. */
-  overdrawnAt(added: Skyline | null = null): { at: Instant; sites: number[] } | null {
+  /** The same reservations with another number of failures to cover. */
+  covering(coveredFailures: number): PoolLedgers {
+    const other = new PoolLedgers(this.base, coveredFailures, this.active)
+    other.load(this.#demand)
+    return other
+  }
+
+  /** The same reservations while other sites are in a fail-over. Shares what it is made from: to ask, not to change. */
+  during(active: ReadonlySet<number>): PoolLedgers {
+    const other = new PoolLedgers(this.base, this.coveredFailures, active)
+    other.load(this.#demand)
+    return other
+  }
+
+  /** What is free for a standby in every scenario on top of the active failures. */
+  freeDuringFailure(from: Instant, to: Instant, protects: number): Quantity {
+    this.#demandOf(protects)
+    let least = Number.POSITIVE_INFINITY
+    for (const ledger of this.#ledgers)
+      if (ledger.withActive && ledger.sites.has(protects)) least = Math.min(least, ledger.free.minimum(from, to))
+    return least
+  }
+
+  /**
+   * The first instant from `from` on at which any scenario lacks capacity, or null. With `added`, as if that capacity
+   * were added.
+   */
+  overdrawnAt(
+    added: Skyline | null = null,
+    from: Instant = Number.NEGATIVE_INFINITY,
+  ): { at: Instant; sites: number[] } | null {
     let first: { at: Instant; sites: number[] } | null = null
     const ledgers = this.#ledgers.length > 0 ? this.#ledgers : [{ sites: new Set<number>(), free: this.base }]
     for (const ledger of ledgers) {
       const free = added ? Skyline.sum([ledger.free, added]) : ledger.free
-      const at = free.firstBelow(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 0)
+      const at = free.firstBelow(from, Number.POSITIVE_INFINITY, 0)
       if (at !== null && (first === null || at < first.at)) first = { at, sites: [...ledger.sites] }
     }
     return first

@@ -30,7 +30,7 @@ export interface PoolState {
 }
 
 /** SQL: an instant column as milliseconds. */
-const ms = (column: string) => `extract(epoch from ${column})::float8 * 1000`
+const ms = (column: string) => `round(extract(epoch from ${column})::float8 * 1000)`
 
 /** SQL: what reservations add to their pools' use, instant by instant. */
 const USE = `
@@ -61,11 +61,7 @@ export async function loadPools(
     'select id, version::float8 as version from pool where id = any($1)',
     [poolIds],
   )
-  const steps = await sql.query<{ poolId: number; effectiveAt: Instant; quantity: number; state: 'open' }>(
-    `select pool_id as "poolId", ${ms('effective_at')} as "effectiveAt", quantity::float8 as quantity, state
-     from capacity_step where pool_id = any($1)`,
-    [poolIds],
-  )
+  const steps = await readSteps(sql, poolIds)
   // One row per pool and site protected; its points as one text, which is far cheaper to read than a row for each.
   const use = await sql.query<UseRow>(
     `select pool_id as "poolId", protects_site_id as protects, unprotected,
@@ -105,8 +101,28 @@ export async function loadPools(
   })
 }
 
+interface StepRow extends CapacityStep {
+  poolId: number
+}
+
+const readSteps = (sql: Sql, poolIds: readonly number[]): Promise<StepRow[]> =>
+  sql.query<StepRow>(
+    `select pool_id as "poolId", ${ms('effective_at')} as "effectiveAt", quantity::float8 as quantity, state
+     from capacity_step where pool_id = any($1)`,
+    [poolIds],
+  )
+
+/** A pool's capacity as the database has it now, with its present oversubscription. */
+export async function readCapacity(sql: Sql, poolId: number): Promise<Skyline> {
+  const [pool] = await sql.query<{ thousandths: number }>(
+    'select (oversubscription * 1000)::integer as thousandths from pool where id = $1',
+    [poolId],
+  )
+  return Skyline.from(capacityPoints(await readSteps(sql, [poolId]), pool!.thousandths))
+}
+
 /** Open capacity of a pool over time. */
-export const capacityOf = (entry: PoolEntry, steps: readonly CapacityStep[]): Skyline =>
+const capacityOf = (entry: PoolEntry, steps: readonly CapacityStep[]): Skyline =>
   Skyline.from(capacityPoints(steps, entry.oversubscriptionThousandths))
 
 /** The running sum of `at amount at amount …`, negated. */
@@ -127,7 +143,7 @@ function* pairs(text: string): Generator<[at: Instant, amount: Quantity]> {
     const end = text.indexOf(' ', middle + 1)
     const stop = end < 0 ? text.length : end
     const at = text.slice(begin, middle)
-    yield [at === '-Infinity' ? Number.NEGATIVE_INFINITY : Math.round(Number(at)), Number(text.slice(middle + 1, stop))]
+    yield [at === '-Infinity' ? Number.NEGATIVE_INFINITY : Number(at), Number(text.slice(middle + 1, stop))]
     begin = stop + 1
   }
 }
@@ -153,12 +169,12 @@ export async function loadSlots(sql: Sql, poolIds: readonly number[], from: Inst
   }>(
     `select c.pool_id as "poolId", a.container_id as "containerId", lower(a.slots) as start,
        upper(a.slots) - lower(a.slots) as length, ${ms('lower(a.during)')} as from,
-       coalesce(${ms('upper(a.during)')}, 'Infinity') as to
+       ${ms('upper(a.during)')} as to
      from assignment a join container c on c.id = a.container_id
      where c.pool_id = any($1) and not isempty(a.during) and upper(a.during) > to_timestamp($2)`,
     [poolIds, toEpochSeconds(from)],
   )
-  for (const each of held) maps.get(each.poolId)!.hold(each, { from: Math.round(each.from), to: Math.round(each.to) })
+  for (const each of held) maps.get(each.poolId)!.hold(each, each)
   return maps
 }
 
@@ -214,9 +230,7 @@ export async function catchUp(sql: Sql, pools: readonly PoolState[]): Promise<Po
       pool.version = row.version
       if (pool.entry.identified) pool.slots = slots.get(row.poolId) ?? null
     } else {
-      const from = Math.round(row.from)
-      const to = Math.round(row.to)
-      if (from < to) pool.ledgers.take({ ...row, from, to })
+      if (row.from < row.to) pool.ledgers.take(row)
     }
   }
   return behind.filter((row) => row.reload).map((row) => byId.get(row.poolId)!)

@@ -99,14 +99,17 @@ const WRITE_ALL = `with ${LOCK},
     select l.pool_id, b.version, l.born, l.quantity, to_timestamp(l.starts), to_timestamp(l.ends), l.protects, l.unprotected
     from unnest($53::integer[], $54::bigint[], $55::bigint[], $56::float8[], $57::float8[], $58::integer[], $59::boolean[])
       as l(pool_id, born, quantity, starts, ends, protects, unprotected) join bumped b on b.id = l.pool_id),
+  -- Only the assignment that lasts as long as its row: one that an ended fail-over left is history.
   dropped as (
-    delete from assignment a using unnest($48::uuid[], $49::integer[], $51::float8[]) as c(claim_id, part, ends)
+    delete from assignment a using unnest($48::uuid[], $49::integer[], $51::float8[]) as c(claim_id, part, ends), reservation r
     where a.claim_id = c.claim_id and a.part = c.part and lower(a.during) >= to_timestamp(c.ends) and (select ok from fresh)
+      and r.claim_id = c.claim_id and r.part = c.part and upper(a.during) = r.ends_at
     returning a.part),
   shortened as (
     update assignment a set during = tstzrange(lower(a.during), to_timestamp(c.ends))
-    from unnest($48::uuid[], $49::integer[], $51::float8[]) as c(claim_id, part, ends)
+    from unnest($48::uuid[], $49::integer[], $51::float8[]) as c(claim_id, part, ends), reservation r
     where a.claim_id = c.claim_id and a.part = c.part and lower(a.during) < to_timestamp(c.ends)
+      and r.claim_id = c.claim_id and r.part = c.part and upper(a.during) = r.ends_at
       and (select count(*) from dropped) >= 0 and (select ok from fresh)
     returning a.part),${ASSIGN} and (select count(*) from shortened) >= 0)
   select ok from fresh`
