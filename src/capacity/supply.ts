@@ -317,7 +317,8 @@ export function addContainers(engine: Engine, containers: readonly NewContainer[
             note: container.name,
           })
       }
-      await record(sql, by, 'container.created', 'container', ids.join(','), undefined, containers)
+      // One event for the lot, on the first: a list of a thousand numbers is no subject.
+      await record(sql, by, 'container.created', 'container', String(ids[0] ?? ''), undefined, containers)
       return ids
     },
   )

@@ -32,6 +32,9 @@ function dice(seed: number): { between: (low: number, high: number) => number; c
 
 const SITES = ['yokohama-1', 'saitama-1'] as const
 const MONTH_MS = 30 * DAY_MS
+const ROOMS = ['Production racks', 'Data warehouse', 'Backup and archive', 'Partner systems']
+/** Whole racks of one service of the colocation family. */
+const MAX_RACKS = 12
 /** kVA for one rack of 42 units, and for one unit. */
 const RACK_POWER = 4
 const UNIT_POWER = 0.12
@@ -54,27 +57,31 @@ function historyOf(buyer: Buyer, index: number, opened: Instant, now: Instant): 
   const other = SITES[home === SITES[0] ? 1 : 0]
   const standby = buyer.size >= 3 || chance(0.25) ? { site: other, share: chance(0.5) ? 1 : 0.5 } : undefined
 
-  const racks = between(Math.max(1, buyer.size - 1), 2 * buyer.size)
   const key = (name: string) => `${buyer.code}/${name}`
-  happenings.push({
-    at: first,
-    kind: 'order',
-    key: key('racks'),
-    buyer: buyer.code,
-    offering: 'colocation-monthly',
-    name: 'Production racks',
-    config: { site: home, racks, power: racks * RACK_POWER, ports: 2 * racks, ...(standby ? { standby } : {}) },
-  })
-  // Growth: a rack or two more every few months.
-  let held = racks
-  for (let at = first + between(2, 4) * MONTH_MS; at < now; at += between(2, 5) * MONTH_MS) {
-    held = Math.min(12, held + between(1, Math.ceil(buyer.size / 2)))
-    happenings.push({
-      at,
-      kind: 'change',
-      key: key('racks'),
-      config: { site: home, racks: held, power: held * RACK_POWER, ports: 2 * held, ...(standby ? { standby } : {}) },
+  // Racks by the month: the larger the buyer, the more rooms it fills, each growing by a rack or two every few months.
+  for (let room = 0; room < Math.max(1, buyer.size - 1); room++) {
+    const begins = first + room * between(15, 45) * DAY_MS
+    let held = between(Math.max(1, buyer.size - 1), 2 * buyer.size)
+    const config = () => ({
+      site: home,
+      racks: held,
+      power: held * RACK_POWER,
+      ports: 2 * held,
+      ...(standby ? { standby } : {}),
     })
+    happenings.push({
+      at: begins,
+      kind: 'order',
+      key: key(`racks-${room}`),
+      buyer: buyer.code,
+      offering: 'colocation-monthly',
+      name: ROOMS[room]!,
+      config: config(),
+    })
+    for (let at = begins + between(2, 4) * MONTH_MS; at < now; at += between(2, 5) * MONTH_MS) {
+      held = Math.min(MAX_RACKS, held + between(1, Math.ceil(buyer.size / 2)))
+      happenings.push({ at, kind: 'change', key: key(`racks-${room}`), config: config() })
+    }
   }
   if (buyer.size >= 4) {
     const area = between(4, 16) * 10 * (buyer.size - 2)
