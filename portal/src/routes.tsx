@@ -1,66 +1,126 @@
 /** Every address of the portal and the screen behind it. */
-import { createRootRoute, createRoute, createRouter, Outlet } from '@tanstack/react-router'
-import { AuditScreen } from './screens/audit.tsx'
-import { ContractScreen, ContractsScreen } from './screens/contracts.tsx'
-import { ForecastsScreen } from './screens/forecasts.tsx'
-import { HomeScreen } from './screens/home.tsx'
-import { InvitationScreen } from './screens/invitation.tsx'
-import { InvoiceScreen, InvoicesScreen } from './screens/invoices.tsx'
-import { KeysScreen } from './screens/keys.tsx'
-import { OfferingScreen, OfferingsScreen } from './screens/offerings.tsx'
-import { OrderFormScreen } from './screens/order-form.tsx'
-import { OrdersScreen } from './screens/orders.tsx'
-import { PartiesScreen, PartyScreen } from './screens/parties.tsx'
-import { PoolScreen } from './screens/pool.tsx'
-import { ProtectionScreen } from './screens/protection.tsx'
-import { QuotesScreen } from './screens/quotes.tsx'
-import { ResultsScreen } from './screens/results.tsx'
-import { ServiceScreen, ServicesScreen } from './screens/services.tsx'
-import { SetUpScreen } from './screens/set-up.tsx'
-import { SignInScreen } from './screens/sign-in.tsx'
-import { SiteScreen } from './screens/site.tsx'
-import { SitesScreen } from './screens/sites.tsx'
-import { TeamScreen } from './screens/team.tsx'
-import { WebhooksScreen } from './screens/webhooks.tsx'
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from '@tanstack/react-router'
 import { NotHere, Shell } from './shell.tsx'
 
+/** Each screen is loaded when it is first opened. */
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotHere })
-const outside = (path: string, component: () => React.ReactNode) =>
+const outside = (path: string, component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => root, path, component })
 
 const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: Shell })
-const inside = (path: string, component: () => React.ReactNode) =>
+const inside = (path: string, component: ReturnType<typeof lazyRouteComponent>) =>
   createRoute({ getParentRoute: () => shell, path, component })
 
 const tree = root.addChildren([
-  outside('/sign-in', SignInScreen),
-  outside('/set-up', SetUpScreen),
-  outside('/invitations/$token', InvitationScreen),
+  outside(
+    '/sign-in',
+    lazyRouteComponent(() => import('./screens/sign-in.tsx'), 'SignInScreen'),
+  ),
+  outside(
+    '/set-up',
+    lazyRouteComponent(() => import('./screens/set-up.tsx'), 'SetUpScreen'),
+  ),
+  outside(
+    '/invitations/$token',
+    lazyRouteComponent(() => import('./screens/invitation.tsx'), 'InvitationScreen'),
+  ),
   shell.addChildren([
-    inside('/', HomeScreen),
-    inside('/sites', SitesScreen),
-    inside('/sites/$site', SiteScreen),
-    inside('/pools/$pool', PoolScreen),
-    inside('/forecasts', ForecastsScreen),
-    inside('/protection', ProtectionScreen),
-    inside('/parties', PartiesScreen),
-    inside('/parties/$party', PartyScreen),
-    inside('/offerings', OfferingsScreen),
-    inside('/offerings/$offering', OfferingScreen),
-    inside('/order', OrderFormScreen),
-    inside('/orders', OrdersScreen),
-    inside('/quotes', QuotesScreen),
-    inside('/contracts', ContractsScreen),
-    inside('/contracts/$contract', ContractScreen),
-    inside('/services', ServicesScreen),
-    inside('/services/$service', ServiceScreen),
-    inside('/invoices', InvoicesScreen),
-    inside('/invoices/$invoice', InvoiceScreen),
-    inside('/results', ResultsScreen),
-    inside('/audit', AuditScreen),
-    inside('/team', TeamScreen),
-    inside('/keys', KeysScreen),
-    inside('/webhooks', WebhooksScreen),
+    inside(
+      '/',
+      lazyRouteComponent(() => import('./screens/home.tsx'), 'HomeScreen'),
+    ),
+    inside(
+      '/sites',
+      lazyRouteComponent(() => import('./screens/sites.tsx'), 'SitesScreen'),
+    ),
+    inside(
+      '/sites/$site',
+      lazyRouteComponent(() => import('./screens/site.tsx'), 'SiteScreen'),
+    ),
+    inside(
+      '/pools/$pool',
+      lazyRouteComponent(() => import('./screens/pool.tsx'), 'PoolScreen'),
+    ),
+    inside(
+      '/forecasts',
+      lazyRouteComponent(() => import('./screens/forecasts.tsx'), 'ForecastsScreen'),
+    ),
+    inside(
+      '/protection',
+      lazyRouteComponent(() => import('./screens/protection.tsx'), 'ProtectionScreen'),
+    ),
+    inside(
+      '/parties',
+      lazyRouteComponent(() => import('./screens/parties.tsx'), 'PartiesScreen'),
+    ),
+    inside(
+      '/parties/$party',
+      lazyRouteComponent(() => import('./screens/parties.tsx'), 'PartyScreen'),
+    ),
+    inside(
+      '/offerings',
+      lazyRouteComponent(() => import('./screens/offerings.tsx'), 'OfferingsScreen'),
+    ),
+    inside(
+      '/offerings/$offering',
+      lazyRouteComponent(() => import('./screens/offerings.tsx'), 'OfferingScreen'),
+    ),
+    inside(
+      '/order',
+      lazyRouteComponent(() => import('./screens/order-form.tsx'), 'OrderFormScreen'),
+    ),
+    inside(
+      '/orders',
+      lazyRouteComponent(() => import('./screens/orders.tsx'), 'OrdersScreen'),
+    ),
+    inside(
+      '/quotes',
+      lazyRouteComponent(() => import('./screens/quotes.tsx'), 'QuotesScreen'),
+    ),
+    inside(
+      '/contracts',
+      lazyRouteComponent(() => import('./screens/contracts.tsx'), 'ContractsScreen'),
+    ),
+    inside(
+      '/contracts/$contract',
+      lazyRouteComponent(() => import('./screens/contracts.tsx'), 'ContractScreen'),
+    ),
+    inside(
+      '/services',
+      lazyRouteComponent(() => import('./screens/services.tsx'), 'ServicesScreen'),
+    ),
+    inside(
+      '/services/$service',
+      lazyRouteComponent(() => import('./screens/services.tsx'), 'ServiceScreen'),
+    ),
+    inside(
+      '/invoices',
+      lazyRouteComponent(() => import('./screens/invoices.tsx'), 'InvoicesScreen'),
+    ),
+    inside(
+      '/invoices/$invoice',
+      lazyRouteComponent(() => import('./screens/invoices.tsx'), 'InvoiceScreen'),
+    ),
+    inside(
+      '/results',
+      lazyRouteComponent(() => import('./screens/results.tsx'), 'ResultsScreen'),
+    ),
+    inside(
+      '/audit',
+      lazyRouteComponent(() => import('./screens/audit.tsx'), 'AuditScreen'),
+    ),
+    inside(
+      '/team',
+      lazyRouteComponent(() => import('./screens/team.tsx'), 'TeamScreen'),
+    ),
+    inside(
+      '/keys',
+      lazyRouteComponent(() => import('./screens/keys.tsx'), 'KeysScreen'),
+    ),
+    inside(
+      '/webhooks',
+      lazyRouteComponent(() => import('./screens/webhooks.tsx'), 'WebhooksScreen'),
+    ),
   ]),
 ])
 
