@@ -16,20 +16,29 @@ export async function readClaims(sql: Sql, ids: readonly string[], lock = false)
   )
   for (const claim of claims) found.set(claim.id, { ...claim, parts: [] })
   const parts = await sql.query<
-    Omit<KnownPart, 'run'> & { claimId: string; containerId: number | null; start: number; length: number }
+    Omit<KnownPart, 'run'> & {
+      claimId: string
+      containerId: number | null
+      containerName: string
+      start: number
+      length: number
+    }
   >(
     `select r.claim_id as "claimId", r.part, r.line, r.pool_id as "poolId", r.quantity::float8 as quantity, r.type,
        r.starts_at as "from", r.ends_at as "to", r.protects_site_id as protects,
        r.unprotected_at is not null as unprotected, r.born_version::float8 as "bornVersion",
-       a.container_id as "containerId", lower(a.slots) as start, upper(a.slots) - lower(a.slots) as length
+       a.container_id as "containerId", t.name as "containerName", lower(a.slots) as start, upper(a.slots) - lower(a.slots) as length
      from reservation r left join assignment a
        on a.claim_id = r.claim_id and a.part = r.part and upper(a.during) = r.ends_at
+       left join container t on t.id = a.container_id
      where r.claim_id = any($1) order by r.claim_id, r.part`,
     [ids],
     'capacity-read-parts',
   )
-  for (const { claimId, containerId, start, length, ...part } of parts)
-    found.get(claimId)?.parts.push({ ...part, run: containerId === null ? null : { containerId, start, length } })
+  for (const { claimId, containerId, containerName, start, length, ...part } of parts)
+    found
+      .get(claimId)
+      ?.parts.push({ ...part, run: containerId === null ? null : { containerId, containerName, start, length } })
   return found
 }
 

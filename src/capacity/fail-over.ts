@@ -15,6 +15,7 @@ import type { Sql } from '../database/connection.ts'
 import type { Engine } from './engine.ts'
 import { PoolLedgers } from './ledgers.ts'
 import type { PoolState } from './load.ts'
+import type { SlotRun } from './model.ts'
 import { Skyline } from './skyline.ts'
 import { type By, record } from './supply.ts'
 
@@ -50,7 +51,7 @@ interface Standing {
   row: StandbyRow
   type: 'standby' | 'firm'
   unprotected: boolean
-  run: { containerId: number; start: number; length: number } | null
+  run: SlotRun | null
 }
 
 /**

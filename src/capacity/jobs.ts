@@ -82,8 +82,13 @@ export function decideTask(world: World, job: Job, claim: KnownClaim | null, all
   if (task.kind === 'claim')
     return decided(world, job, decideClaim(world, task.id, task.request, { allowed }), null, 'claim.created')
   if (!claim) throw new NotFound('claim', task.claimId)
-  if ('expectedVersion' in task && task.expectedVersion !== undefined && task.expectedVersion !== claim.version)
-    throw new StaleVersion(task.expectedVersion, claim.version)
+  const seen =
+    task.kind === 'change'
+      ? task.request.expectedVersion
+      : task.kind === 'release' || task.kind === 'convert'
+        ? task.expectedVersion
+        : undefined
+  if (seen !== undefined && seen !== claim.version) throw new StaleVersion(seen, claim.version)
   switch (task.kind) {
     case 'release':
       return decideRelease(world, job, claim, Math.max(task.at, job.now))

@@ -153,7 +153,7 @@ export async function loadSlots(sql: Sql, poolIds: readonly number[], from: Inst
   const maps = new Map<number, SlotMap>()
   if (poolIds.length === 0) return maps
   const containers = await sql.query<Container & { poolId: number }>(
-    `select id, pool_id as "poolId", slots, fault_domain as "faultDomain", ${ms('opens_at')} as "opensAt"
+    `select id, name, pool_id as "poolId", slots, fault_domain as "faultDomain", ${ms('opens_at')} as "opensAt"
      from container where pool_id = any($1) order by id`,
     [poolIds],
   )
@@ -162,12 +162,13 @@ export async function loadSlots(sql: Sql, poolIds: readonly number[], from: Inst
   const held = await sql.query<{
     poolId: number
     containerId: number
+    containerName: string
     start: number
     length: number
     from: number
     to: number
   }>(
-    `select c.pool_id as "poolId", a.container_id as "containerId", lower(a.slots) as start,
+    `select c.pool_id as "poolId", a.container_id as "containerId", c.name as "containerName", lower(a.slots) as start,
        upper(a.slots) - lower(a.slots) as length, ${ms('lower(a.during)')} as from,
        ${ms('upper(a.during)')} as to
      from assignment a join container c on c.id = a.container_id

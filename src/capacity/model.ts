@@ -98,6 +98,7 @@ export interface ReleaseOptions {
 /** Slots `start .. start + length - 1` of one container. */
 export interface SlotRun {
   containerId: number
+  containerName: string
   start: number
   length: number
 }

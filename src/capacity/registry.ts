@@ -32,6 +32,7 @@ export class Registry {
   active = new Set<number>()
   /** Sites that have really failed. */
   failed = new Set<number>()
+  #siteByCode = new Map<string, SiteEntry>()
   #bySiteAndKind = new Map<string, PoolEntry>()
   #quotas = new Map<string, PoolEntry[]>()
   #ancestors = new Map<string, string[]>()
@@ -50,6 +51,7 @@ export class Registry {
       `select site_id as "siteId", mode from fail_over where state = 'active'`,
     )
     this.sites = new Map(sites.map((site) => [site.id, site]))
+    this.#siteByCode = new Map(sites.map((site) => [site.code, site]))
     this.pools = new Map(pools.map((pool) => [pool.id, pool]))
     this.active = new Set(failOvers.map(({ siteId }) => siteId))
     this.failed = new Set(failOvers.filter(({ mode }) => mode === 'real').map(({ siteId }) => siteId))
@@ -59,6 +61,10 @@ export class Registry {
       if (pool.partyId === null) this.#bySiteAndKind.set(`${pool.siteId}/${pool.kind}`, pool)
       else this.#quotas.set(pool.partyId, [...(this.#quotas.get(pool.partyId) ?? []), pool])
     }
+  }
+
+  siteByCode(code: string): SiteEntry | undefined {
+    return this.#siteByCode.get(code)
   }
 
   /** The pool of a kind at a site. */

@@ -8,6 +8,7 @@ import type { SlotRun } from './model.ts'
 
 export interface Container {
   id: number
+  name: string
   slots: number
   faultDomain: string | null
   opensAt: Instant
@@ -94,13 +95,18 @@ export class SlotMap {
       const busy = this.#occupied(container, wish.intervals)
       if (wish.start !== undefined) {
         if (isFree(busy, wish.start, wish.length, container.slots))
-          return { containerId: container.id, start: wish.start, length: wish.length }
+          return {
+            containerId: container.id,
+            containerName: container.name,
+            start: wish.start,
+            length: wish.length,
+          }
         continue
       }
       for (const gap of gaps(busy, container.slots)) {
         if (gap.length < wish.length || gap.length >= bestGap) continue
         bestGap = gap.length
-        best = { containerId: container.id, start: gap.start, length: wish.length }
+        best = { containerId: container.id, containerName: container.name, start: gap.start, length: wish.length }
       }
       if (bestGap === wish.length) break
     }
