@@ -3,12 +3,12 @@
  * A quote keeps it, the order form shows it, and the invoice comes to the same because it is the same arithmetic.
  */
 import { dayBounds, monthInterval, monthOf, monthsOf } from '../core/calendar.ts'
-import { type Currency, type Money, rateFromDecimal } from '../core/money.ts'
+import type { Money } from '../core/money.ts'
 import { unitsFromQuantity } from '../core/quantity.ts'
 import { FOREVER, type Instant, type Interval } from '../core/time.ts'
 import type { Demand } from './family.ts'
 import type { Per, PriceCharge, PricePlan } from './model.ts'
-import { lineAmount, type RatedCharge, type RatingPeriod, rate } from './rating.ts'
+import { lineAmount, type RatingPeriod, rate, rateText } from './rating.ts'
 
 export interface EstimatedCharge {
   line: number
@@ -66,7 +66,7 @@ export function estimate(
       reservation,
       per,
       quantity: kind === 'unit' ? unitsFromQuantity(rated.stretches[0]?.quantity ?? 0) : 1,
-      price: priceText(rated, plan.currency),
+      price: rateText(rated.rate, plan.currency),
       amount: money(lineAmount(rated.rate, rated.measure, rated.divisor)),
     }
   })
@@ -92,12 +92,4 @@ function totalOver(plan: PricePlan, history: Parameters<typeof rate>[1], zone: s
     for (const rated of rate(plan, history, month)) total += lineAmount(rated.rate, rated.measure, rated.divisor)
   }
   return total
-}
-
-/** The price applied, as its plan writes it. */
-export function priceText(rated: RatedCharge, currency: Currency): string {
-  const { charge } = rated
-  return [charge.price, ...charge.tiers.map(({ price }) => price)].find(
-    (text) => rateFromDecimal(text, currency) === rated.rate,
-  )!
 }

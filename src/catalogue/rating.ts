@@ -11,7 +11,7 @@
  *   it. Volume steps look at the service's whole quantity of the kind at each instant.
  */
 import type { Currency } from '../core/money.ts'
-import { divideRounded, RATE_SCALE, rateFromDecimal } from '../core/money.ts'
+import { divideRounded, minorDigits, RATE_DECIMALS, RATE_SCALE, rateFromDecimal } from '../core/money.ts'
 import { DAY_MS, HOUR_MS, type Instant, type Interval } from '../core/time.ts'
 import { type Per, type PriceCharge, type PricePlan, rateFor } from './model.ts'
 
@@ -166,6 +166,14 @@ function daysTouched(stretches: readonly Interval[], days: readonly Instant[]): 
 /** The exact amount in millionths of a minor unit, rounded only for display and traces. */
 export const amountMillionths = (rated: RatedCharge): bigint =>
   (2n * rated.rate * rated.measure + rated.divisor) / (2n * rated.divisor)
+
+/** A rate in millionths of a minor unit as a decimal of the major unit, as plans write it. */
+export function rateText(rateMillionths: bigint, currency: Currency): string {
+  const digits = RATE_DECIMALS + minorDigits(currency)
+  const text = String(rateMillionths).padStart(digits + 1, '0')
+  const fraction = text.slice(-digits).replace(/0+$/, '')
+  return `${text.slice(0, -digits)}${fraction ? `.${fraction}` : ''}`
+}
 
 /** The amount in minor units that a rate over summed measures comes to: the one rounding of an invoice line, half up. */
 export const lineAmount = (rateMillionths: bigint, measure: bigint, divisor: bigint): bigint =>

@@ -158,6 +158,7 @@ create table amendment (
 );
 create index amendment_service on amendment (service_id, effective_at);
 create index amendment_contract on amendment (contract_id, effective_at);
+create index amendment_suspension on amendment (service_id, effective_at) where kind in ('suspend', 'resume');
 create index amendment_due on amendment (effective_at) where applied_at is null and withdrawn_at is null;
 
 -- What ending a service before its minimum term costs, stated when the end is set and invoiced with the month it falls in.

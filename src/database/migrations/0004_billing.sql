@@ -19,17 +19,16 @@ create table billing_run (
   seller_id uuid not null references party,
   -- The first day of the month.
   period date not null,
-  state text not null check (state in ('running', 'completed', 'failed')),
+  state text not null check (state in ('completed', 'failed')),
   invoices integer not null default 0,
   services integer not null default 0,
   -- Minor units before tax, per currency: {"JPY": "12345"}.
   subtotals jsonb not null default '{}',
   problem text,
-  started_at timestamptz not null default now(),
-  ended_at timestamptz
+  started_at timestamptz not null,
+  ended_at timestamptz not null
 );
 create index billing_run_seller on billing_run (seller_id, id);
-create unique index billing_run_one on billing_run (seller_id) where state = 'running';
 
 -- Invoices and the credit notes that take them back. A credit note names the invoice it corrects and carries its amounts
 -- with the sign turned; the numbers of each kind are gapless per seller.
