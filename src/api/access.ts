@@ -35,7 +35,8 @@ export function refusalReason(principal: Principal, access: Access, method: stri
       : 'Your role is read-only.'
   if (access.scope && !scopeAllows(principal.scopes, access.scope, reads ? 'read' : 'write'))
     return `This API key lacks the scope ${access.scope}:${reads ? 'read' : 'write'}.`
-  if (!access.scope && principal.scopes !== null) return 'This API key is limited to scopes, and this route is in none.'
+  if (!access.scope && !access.anyScope && principal.scopes !== null)
+    return 'This API key is limited to scopes, and this route is in none.'
   return null
 }
 
@@ -52,7 +53,7 @@ function refuseForeignOrigin(request: FastifyRequest, publicUrl: string): void {
 }
 
 /** Adds the hook, `request.principal`, `request.tenant` and `request.visibleParty`. */
-export function guard(app: App, database: Database, publicUrl: string): Principals {
+export function guard(app: App, database: Database, publicUrl: string): void {
   const principals = new Principals(database)
   const visible = new Map<string, Party>()
 
@@ -105,10 +106,8 @@ export function guard(app: App, database: Database, publicUrl: string): Principa
     principals.find(via, secret).then(settle, done)
   })
 
-  const forget = principals.forget.bind(principals)
-  principals.forget = () => {
-    forget()
+  app.decorate('forgetAccess', () => {
+    principals.forget()
     visible.clear()
-  }
-  return principals
+  })
 }

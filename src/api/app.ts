@@ -35,6 +35,8 @@ export type Access =
       roles?: readonly Role[]
       /** The noun that an API key's scopes must name, `:read` for GET and `:write` for the rest. */
       scope?: Scope
+      /** For API keys of any scope (what everybody may know of itself). */
+      anyScope?: true
       /** Only for people with a session, not for API keys. */
       session?: true
     }
@@ -43,12 +45,16 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     access: Access
     /**
-     * `own`: the noun itself makes a repeat atomic with the change. `off`: the answer holds a secret that must not be
-     * kept. Left out: the server keeps the first answer of any POST with an `Idempotency-Key`.
+     * `own`: the noun itself makes a repeat atomic with the change. `secret`: the answer's `secret`, `token` and `link`
+     * are not kept. Left out: the server keeps the first answer of any POST with an `Idempotency-Key`.
      */
-    idempotency?: 'own' | 'off'
+    idempotency?: 'own' | 'secret'
     /** PATCH asks for `If-Match` (428 without); `optional` lets a route do without. */
     ifMatch?: 'optional'
+  }
+  interface FastifyInstance {
+    /** Some right has changed: what is kept in memory of who may do what is forgotten at once. */
+    forgetAccess(): void
   }
   interface FastifyRequest {
     /** Who asks. On a public route it may be missing although the type says otherwise. */

@@ -37,6 +37,18 @@ export function idempotencyKey(request: FastifyRequest): string | undefined {
   return key
 }
 
+/** Fields of an answer that are shown once and never kept. */
+const SHOWN_ONCE = ['secret', 'token', 'link']
+
+function kept(payload: string, request: FastifyRequest): string {
+  if (request.routeOptions.config.idempotency !== 'secret') return payload
+  const body = JSON.parse(payload) as Record<string, unknown>
+  return JSON.stringify({
+    ...body,
+    ...Object.fromEntries(SHOWN_ONCE.filter((name) => name in body).map((name) => [name, null])),
+  })
+}
+
 /** Route hooks that keep and repeat the first answer. */
 export function idempotency(database: Database, clock: () => number) {
   return {
@@ -56,25 +68,25 @@ export function idempotency(database: Database, clock: () => number) {
         taken.set(request, key)
         return
       }
-      const [kept] = await database.query<Kept>(
+      const [found] = await database.query<Kept>(
         `select request_hash as "requestHash", status, body, created_at as "createdAt" from idempotency
          where party_id = $1 and key = $2`,
         [partyId, key],
       )
-      if (kept && kept.requestHash !== hash) throw new KeyReused(key)
-      if (!kept || (kept.status === IN_WORK && kept.createdAt > clock() - CUT_OFF_MS)) {
+      if (found && found.requestHash !== hash) throw new KeyReused(key)
+      if (!found || (found.status === IN_WORK && found.createdAt > clock() - CUT_OFF_MS)) {
         reply.header('retry-after', '1')
         throw new WrongState('The first request with this idempotency key is still in work; repeat it in a moment.')
       }
-      if (kept.status === IN_WORK)
+      if (found.status === IN_WORK)
         throw new WrongState(
           'The first request with this idempotency key was cut off. Look whether it took effect, then use a new key.',
         )
-      reply.header('idempotency-replayed', 'true').code(kept.status)
+      reply.header('idempotency-replayed', 'true').code(found.status)
       return reply
         .serializer((value: unknown) => JSON.stringify(value))
         .type('application/json')
-        .send(kept.body)
+        .send(found.body)
     },
     async onSend(request: FastifyRequest, reply: FastifyReply, payload: unknown) {
       const key = taken.get(request)
@@ -89,7 +101,7 @@ export function idempotency(database: Database, clock: () => number) {
           partyId,
           key,
           reply.statusCode,
-          typeof payload === 'string' && payload !== '' ? payload : null,
+          typeof payload === 'string' && payload !== '' ? kept(payload, request) : null,
         ])
       return payload
     },

@@ -7,6 +7,7 @@ import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { BadInput, type FieldProblem, Overloaded, Refusal } from '../core/errors.ts'
 import { LIMITS } from '../core/limits.ts'
+import { TooManyAttempts } from '../parties/throttle.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -110,6 +111,7 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
         { reference: request.id },
       ),
   )
+  if (refusal instanceof TooManyAttempts) reply.header('retry-after', String(refusal.retryAfterSeconds))
   if (refusal instanceof Overloaded) reply.header('retry-after', '1')
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="izumi"')
   return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)

@@ -108,6 +108,9 @@ export const MoneyJson = Shape(
 export const Text = (maxLength = 200, options: { description?: string; minLength?: number } = {}) =>
   Type.String({ minLength: 1, maxLength, ...options })
 
+/** Languages that pages and documents come in. */
+export const LOCALES = ['en', 'ja'] as const
+
 export const EmailAddress = Type.String({
   format: 'email',
   maxLength: 254,
@@ -154,6 +157,3 @@ export const Problem = Type.Object(
   },
   { additionalProperties: true, title: 'Problem' },
 )
-
-/** An answer without a body. */
-export const Empty = Type.Unsafe<undefined>({ type: 'null', description: 'Nothing.' })

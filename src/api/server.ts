@@ -4,6 +4,8 @@
  */
 import Fastify, { type FastifyInstance, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import { LIMITS } from '../core/limits.ts'
+import { listen } from '../database/notifications.ts'
+import { ACCESS_CHANNEL } from '../parties/principal.ts'
 import { guard } from './access.ts'
 import type { App } from './app.ts'
 import { ifMatchVersion, requireIfMatch } from './etag.ts'
@@ -32,6 +34,7 @@ export async function buildServer(platform: Platform): Promise<Server> {
     loggerInstance: platform.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: LIMITS.requestBodyBytes,
+    trustProxy: platform.trustProxy ?? false,
     requestTimeout: 120_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: true,
@@ -48,6 +51,8 @@ export async function buildServer(platform: Platform): Promise<Server> {
       app.setValidatorCompiler(validatorCompiler)
       app.setErrorHandler(answerError)
       guard(app, platform.database, platform.publicUrl)
+      const notifications = await listen(platform.database, [ACCESS_CHANNEL], () => app.forgetAccess())
+      app.addHook('onClose', () => notifications.close())
       app.decorateRequest('ifMatch', function ifMatch(this: FastifyRequest) {
         return ifMatchVersion(this)
       })
@@ -55,7 +60,12 @@ export async function buildServer(platform: Platform): Promise<Server> {
       app.addHook('onRoute', (route) => {
         const method = String(route.method)
         routes.push({ method, url: route.url, options: route })
-        if (method === 'POST' && route.config && !('public' in route.config.access) && !route.config.idempotency) {
+        if (
+          method === 'POST' &&
+          route.config &&
+          !('public' in route.config.access) &&
+          route.config.idempotency !== 'own'
+        ) {
           route.preHandler = [once.preHandler, ...[route.preHandler ?? []].flat()]
           route.onSend = [...[route.onSend ?? []].flat(), once.onSend]
         }

@@ -44,3 +44,15 @@ export function scopeAllows(scopes: readonly string[] | null, noun: string, verb
   if (scopes === null || scopes.includes('*') || scopes.includes(`${noun}:write`)) return true
   return verb === 'read' && scopes.includes(`${noun}:read`)
 }
+
+/** A code made from a name: lower case, hyphens, ASCII; `party` when nothing of the name can stand in one. */
+export function codeFromName(name: string): string {
+  const code = name
+    .normalize('NFKD')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 50)
+    .replace(/-+$/, '')
+  return code === '' ? 'party' : code
+}

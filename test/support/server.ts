@@ -6,6 +6,7 @@ import { after } from 'node:test'
 import { pino } from 'pino'
 import type { Platform } from '../../src/api/platform.ts'
 import { buildServer, type Server } from '../../src/api/server.ts'
+import { openCapacityEngine } from '../../src/capacity/engine.ts'
 import { hashSecret, newId, newSecret } from '../../src/core/ids.ts'
 import type { Database } from '../../src/database/connection.ts'
 import { type PartyKind, ROLES, type Role } from '../../src/parties/model.ts'
@@ -66,6 +67,7 @@ export interface TestWorld {
 export async function testPlatform(database: Database, parts: Partial<Platform> = {}): Promise<Platform> {
   return {
     database,
+    capacity: parts.capacity ?? (await openCapacityEngine(database)),
     log: pino({ level: process.env.IZUMI_TEST_LOG ?? 'silent' }),
     clock: Date.now,
     publicUrl: 'http://localhost:8080',
@@ -100,7 +102,7 @@ export async function testWorld(parts: Partial<Platform> = {}): Promise<TestWorl
     async call(method, path, { key, body, headers } = {}) {
       const answer = await server.inject({
         method: method as 'GET',
-        url: path.startsWith('/api') ? path : `/api/v1${path}`,
+        url: path.startsWith('/api/') ? path : `/api/v1${path}`,
         headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), ...headers },
         ...(body !== undefined ? { payload: body as object } : {}),
       })
