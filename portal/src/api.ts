@@ -93,6 +93,27 @@ export function useList<Item>(path: string, query: Query = {}) {
   })
 }
 
+/** Pages read for one picture at most; a list longer than this is looked at page by page. */
+const PICTURE_PAGES = 20
+
+/** Reads a whole list, for pictures that need all of it. */
+export function useAll<Item>(path: string, query: Query = {}) {
+  return useQuery<Item[], Problem>({
+    queryKey: [path, 'all', query],
+    queryFn: async () => {
+      const items: Item[] = []
+      let cursor: string | null = null
+      for (let page = 0; page < PICTURE_PAGES; page++) {
+        const answer: Page<Item> = await send<Page<Item>>('GET', withQuery(path, { ...query, limit: 200, cursor }))
+        items.push(...answer.items)
+        cursor = answer.next
+        if (cursor === null) break
+      }
+      return items
+    },
+  })
+}
+
 /** Changes something, then has every list and thing on the screen read again. */
 export function useChange<Input, Answer = unknown>(
   run: (input: Input) => Promise<Answer>,

@@ -67,11 +67,15 @@ export function formatFor(locale: string, timeZone: string | undefined, unitName
   }
 }
 
+/** The reader's own flavour of the language: day before month in Britain, for example. */
+const readersLocale = (language: string): string =>
+  navigator.languages.find((locale) => locale.split('-')[0] === language) ?? language
+
 /** The reader's formats; dates are shown in the operator's zone where a screen passes one. */
 export function useFormat(timeZone?: string): Format {
   const { i18n, t } = useTranslation()
   return useMemo(
-    () => formatFor(i18n.language, timeZone, (unit) => t(`units.${unit}`, { defaultValue: unit })),
+    () => formatFor(readersLocale(i18n.language), timeZone, (unit) => t(`units.${unit}`, { defaultValue: unit })),
     [i18n.language, timeZone, t],
   )
 }

@@ -294,7 +294,9 @@ async function seedHistory(
           contracts.set(contractKey, order.contractId)
         continue
       }
-      const service = await findService(desk.database, services.get(happening.key) ?? '')
+      const serviceId = services.get(happening.key)
+      // What was never taken, for want of room, is neither changed nor ended.
+      const service = serviceId ? await findService(desk.database, serviceId) : null
       if (!service) continue
       if (happening.kind === 'change') await changeService(then, service, { config: happening.config, actor: SYSTEM })
       else await terminateService(then, service, { actor: SYSTEM })

@@ -6,14 +6,14 @@ import { Box, Text, Tooltip } from '@mantine/core'
 import { useTranslation } from 'react-i18next'
 import type { Assignment, Rack } from '../types.ts'
 
-const HUES = [199, 31, 262, 150, 340, 84, 222, 12, 176, 300]
-
 /** The same party has the same colour everywhere. */
 export function partyColour(partyId: string | null): string {
   if (!partyId) return '#9fb0bc'
+  // Multiplied by the golden ratio, neighbours land far apart on the wheel.
   let hash = 0
-  for (const character of partyId) hash = (hash * 31 + character.charCodeAt(0)) >>> 0
-  return `hsl(${HUES[hash % HUES.length]} 52% ${42 + (hash % 3) * 8}%)`
+  for (const character of partyId) hash = (Math.imul(hash, 31) + character.charCodeAt(0)) >>> 0
+  const turn = (hash * 0.618_033_988_75) % 1
+  return `hsl(${Math.round(turn * 360)} ${46 + (hash % 3) * 9}% ${34 + ((hash >>> 3) % 3) * 6}%)`
 }
 
 const slotsUsed = (rack: Rack): number => rack.assignments.reduce((sum, assignment) => sum + assignment.length, 0)

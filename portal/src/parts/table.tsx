@@ -80,6 +80,54 @@ export function RowsTable<Row>({
   )
 }
 
+/** Rows shown before one asks for more. */
+const FIRST_ROWS = 25
+
+/** Rows that are already here, with a search over the texts that `words` gives. */
+export function SearchableRows<Row>({
+  words,
+  rows,
+  ...table
+}: {
+  rows: Row[]
+  columns: Column<Row>[]
+  rowKey: (row: Row) => string | number
+  rowLink?: (row: Row) => string | undefined
+  label: string
+  words: (row: Row) => string
+}) {
+  const { t } = useTranslation()
+  const [text, setText] = useState('')
+  const [shown, setShown] = useState(FIRST_ROWS)
+  const wanted = text.trim().toLowerCase()
+  const found = wanted === '' ? rows : rows.filter((row) => words(row).toLowerCase().includes(wanted))
+  return (
+    <Box>
+      <TextInput
+        aria-label={t('common.search')}
+        placeholder={t('common.search')}
+        leftSection={<IconSearch size={16} />}
+        value={text}
+        onChange={(event) => setText(event.currentTarget.value)}
+        maw={360}
+        mb="sm"
+      />
+      {found.length === 0 ? (
+        <Empty title={t('common.nothingFound')} />
+      ) : (
+        <RowsTable rows={found.slice(0, shown)} {...table} />
+      )}
+      {found.length > shown && (
+        <Center mt="sm">
+          <Button variant="default" size="xs" onClick={() => setShown(shown + 4 * FIRST_ROWS)}>
+            {t('common.more')}
+          </Button>
+        </Center>
+      )}
+    </Box>
+  )
+}
+
 export interface Filter {
   name: string
   label: string

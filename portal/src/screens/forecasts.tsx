@@ -5,7 +5,7 @@ import { type Page as ApiPage, useOne } from '../api.ts'
 import { useFormat } from '../format.ts'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Page, Section } from '../parts/page.tsx'
-import { RowsTable } from '../parts/table.tsx'
+import { SearchableRows } from '../parts/table.tsx'
 import type { Forecast } from '../types.ts'
 
 /** Every pool, the one that runs out first on top, with the date by which its next step must be committed. */
@@ -22,7 +22,8 @@ export function ForecastsScreen() {
             page.items.length === 0 ? (
               <Empty title={t('forecasts.none')} />
             ) : (
-              <RowsTable
+              <SearchableRows
+                words={(row) => `${row.site} ${row.kind} ${t(`kinds.${row.kind}`, { defaultValue: '' })}`}
                 label={t('forecasts.title')}
                 rows={page.items}
                 rowKey={(row) => row.poolId}

@@ -18,7 +18,7 @@ import type { Forecast, Site, Skyline, Step } from '../types.ts'
 const DAY_MS = 86_400_000
 
 /** Windows the chart can show, in days back and ahead of today. */
-const WINDOWS = { month: [7, 31], year: [90, 365], years: [365, 1_460] } as const
+const WINDOWS = { month: [7, 31], year: [180, 365], years: [365, 1_460] } as const
 
 /** Supply, use and forecast of one pool, for the window the reader picks. */
 export function PoolChart({ poolId }: { poolId: number }) {

@@ -9,7 +9,7 @@ import { useFormat } from '../format.ts'
 import { useMay, useMe } from '../me.tsx'
 import { Empty, Loaded, ProblemNote } from '../parts/feedback.tsx'
 import { Page, Section, State } from '../parts/page.tsx'
-import { RowsTable } from '../parts/table.tsx'
+import { RowsTable, SearchableRows } from '../parts/table.tsx'
 import type { FailOver } from '../types.ts'
 
 interface Protection {
@@ -133,9 +133,10 @@ export function ProtectionScreen() {
                   <Text>{t('protection.allProtected')}</Text>
                 </Group>
               ) : (
-                <RowsTable
+                <SearchableRows
                   label={t('protection.unprotected')}
-                  rows={data.unprotected.slice(0, 200)}
+                  words={(row) => `${row.partyName} ${row.serviceName} ${row.site}`}
+                  rows={data.unprotected}
                   rowKey={(row) => `${row.claimId}${row.site}${row.reason}`}
                   columns={[
                     { title: t('common.customer'), cell: (row) => row.partyName ?? '–' },

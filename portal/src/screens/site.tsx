@@ -15,7 +15,7 @@ import {
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { type Page as ApiPage, useOne } from '../api.ts'
+import { useAll, useOne } from '../api.ts'
 import { FloorView, partyColour, RackElevation } from '../charts/racks.tsx'
 import { useFormat } from '../format.ts'
 import { useMay } from '../me.tsx'
@@ -186,13 +186,12 @@ function Steps({ site }: { site: Site }) {
 function Racks({ site }: { site: Site }) {
   const { t } = useTranslation()
   const navigate = useNavigate()
-  const racks = useOne<ApiPage<Rack>>(`/sites/${site.code}/racks`)
+  const racks = useAll<Rack>(`/sites/${site.code}/racks`, { kind: 'rack-unit' })
   const [row, setRow] = useState<string | null>(null)
   const [chosen, setChosen] = useState<number | null>(null)
   return (
     <Loaded reading={racks}>
-      {(page) => {
-        const real = page.items.filter((rack) => rack.kind === 'rack-unit')
+      {(real) => {
         if (real.length === 0) return <Empty title={t('racks.none')} hint={t('racks.noneHint')} />
         const rows = [...new Set(real.map((rack) => rack.faultDomain ?? ''))]
         const current = row ?? real.find((rack) => rack.assignments.length > 0)?.faultDomain ?? rows[0]!
