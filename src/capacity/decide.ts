@@ -17,9 +17,10 @@ import {
   checkLines,
   type SlotRun,
 } from './model.ts'
+import type { Places } from './placement.ts'
 import { occurrences, type Recurrence } from './recurrence.ts'
 import type { PoolEntry, Registry } from './registry.ts'
-import type { Container, SlotMap } from './slots.ts'
+import type { SlotMap } from './slots.ts'
 
 export type ReservationType = 'firm' | 'standby' | 'hold' | 'quota'
 
@@ -90,9 +91,6 @@ export interface Writes {
   parts: Part[]
   changes: PartChange[]
 }
-
-/** Which containers a claim may use, found beforehand for requests with affinity rules. */
-export type AllowedContainers = ((container: Container) => boolean) | null
 
 interface Mark {
   pool: PoolState
@@ -230,11 +228,12 @@ export function takeWish(
   world: World,
   wish: Wish,
   nextPart: number,
-  allowed: AllowedContainers,
+  places: Places | null,
+  own: readonly Part[],
   preferred: SlotRun | null = null,
 ): Part[] {
   const pool = world.pools.get(wish.pool.id)!
-  const run = wish.type === 'quota' ? null : findRun(world, pool, wish, allowed, preferred)
+  const run = wish.type === 'quota' ? null : findRun(world, pool, wish, places, own, preferred)
   return wish.intervals.map(({ from, to }, index) => {
     const { quantity, protects } = wish
     if (pool.ledgers.free(from, to, protects) < quantity) throw exhausted(world, pool, wish, { from, to })
@@ -258,19 +257,26 @@ function findRun(
   world: World,
   pool: PoolState,
   wish: Wish,
-  allowed: AllowedContainers,
+  places: Places | null,
+  own: readonly Part[],
   preferred: SlotRun | null,
 ): SlotRun | null {
   if (!pool.entry.identified) return null
   if (wish.quantity % THOUSANDTHS !== 0)
     throw new WrongState(`${pool.entry.kind} is taken in whole units; ${unitsFromQuantity(wish.quantity)} is not one.`)
   if (!pool.slots || wish.asked.type === 'standby') return null
+  const { containers } = pool.slots
+  const used = places
+    ? own.flatMap((part) =>
+        part.poolId === pool.entry.id && part.run ? containers.filter(({ id }) => id === part.run!.containerId) : [],
+      )
+    : []
   const run = pool.slots.find({
     length: wish.quantity / THOUSANDTHS,
     intervals: wish.intervals,
     containerId: wish.asked.containerId,
     start: wish.asked.start,
-    allowed,
+    allowed: places && ((container) => places.allows(container, pool.entry.siteId, used)),
     preferred,
   })
   if (run) return run
@@ -320,16 +326,16 @@ export function decideClaim(
   world: World,
   id: string,
   request: Omit<ClaimRequest, 'actor' | 'companion'>,
-  options: { seen?: number | null; allowed?: AllowedContainers } = {},
+  options: { seen?: number | null; places?: Places | null } = {},
 ): Writes {
   checkLines(request.lines)
+  options.places?.checkSites(world.registry, request.lines)
   const mark = world.mark
   const window = { from: request.from, to: request.to }
   const wishes = wishesOf(world.registry, request.partyId, request.lines, request.mode, window, request.recurrence)
   const parts: Part[] = []
   try {
-    for (const wish of wishes)
-      for (const part of takeWish(world, wish, parts.length + 1, options.allowed ?? null)) parts.push(part)
+    for (const wish of wishes) parts.push(...takeWish(world, wish, parts.length + 1, options.places ?? null, parts))
   } catch (error) {
     world.undo(mark)
     throw error
@@ -422,7 +428,7 @@ export function decideTarget(
   claim: KnownClaim,
   target: Target,
   state: ClaimState,
-  allowed: AllowedContainers = null,
+  places: Places | null = null,
 ): Writes {
   const { registry } = world
   const mark = world.mark
@@ -455,10 +461,12 @@ export function decideTarget(
     const parts: Part[] = []
     for (const wish of missing) {
       const before = current.find((part) => part.line === wish.line && part.poolId === wish.pool.id && part.run)
-      for (const part of takeWish(world, wish, next, allowed, preferredRun(before?.run ?? null, wish.quantity))) {
-        parts.push(part)
-        next++
-      }
+      const staying = current.filter((part) => kept.has(part))
+      const own = [...staying, ...parts].filter((part) => part.line !== wish.line)
+      const preferred = preferredRun(before?.run ?? null, wish.quantity)
+      const taken = takeWish(world, wish, next, places, own, preferred)
+      parts.push(...taken)
+      next += taken.length
     }
     return {
       claim: {

@@ -14,7 +14,7 @@ import { type Instant, toEpochSeconds } from '../core/time.ts'
 import { type Database, isDatabaseAway, type Sql } from '../database/connection.ts'
 import { type Actor, SYSTEM } from '../database/events.ts'
 import { firstAnswers, readClaims } from './claims.ts'
-import { type KnownClaim, requestHash, World } from './decide.ts'
+import { decideClaim, type KnownClaim, requestHash, World } from './decide.ts'
 import {
   claimIdOf,
   type Decided,
@@ -22,6 +22,7 @@ import {
   decideToWait,
   earliest,
   type Job,
+  placementOf,
   poolsOfTask,
   type Task,
 } from './jobs.ts'
@@ -36,7 +37,9 @@ import {
   type PoolAvailability,
   type ReleaseOptions,
 } from './model.ts'
+import { findPlaces, type Places } from './placement.ts'
 import { Registry } from './registry.ts'
+import { type Bar, LETS_PASS_MS, type WaitingClaim, WaitList } from './wait-list.ts'
 import { type SeenPool, stillAt, type Written, writeGroup } from './write.ts'
 
 export interface CapacityEngine {
@@ -53,7 +56,10 @@ export interface CapacityEngine {
   convert(claimId: string, actor: Actor, options?: ReleaseOptions): Promise<ClaimOutcome>
   /** What the pools of a site could give over an interval. */
   availability(siteId: number, from: Instant, to: Instant): Promise<PoolAvailability[]>
-  /** Lets holds lapse and fills the wait list; call it about every second. */
+  /**
+   * Lets holds lapse and fills the wait list (its rule: `wait-list.ts`); call it about every second. What a release or a
+   * lapse in this process frees is offered to those who wait at once.
+   */
   sweep(now?: Instant): Promise<{ expired: number; filled: number }>
   /** Waits for what is on its way; later calls are refused. */
   close(): Promise<void>
@@ -70,6 +76,7 @@ const SWEEP_CLAIMS = 5_000
 interface Attempt {
   world: World
   claims: Map<string, KnownClaim>
+  places: Map<Job, Places>
   decided: Map<Job, Decided>
   refused: Map<Job, unknown>
   pools: SeenPool[]
@@ -83,6 +90,9 @@ export class Engine implements CapacityEngine {
   #queue: Job[] = []
   #alone: (() => Promise<void>)[] = []
   #draining: Promise<void> | null = null
+  readonly #waitList = new WaitList()
+  #someWait = false
+  #offering = false
   #closed = false
 
   constructor(database: Database, clock: () => Instant) {
@@ -173,7 +183,65 @@ export class Engine implements CapacityEngine {
     const outcomes = await Promise.all(
       due.map(({ id }) => this.#submit({ kind: 'expire', claimId: id }, SYSTEM, now).catch(() => null)),
     )
-    return { expired: outcomes.filter((outcome) => outcome?.state === 'expired').length, filled: 0 }
+    return {
+      expired: outcomes.filter((outcome) => outcome?.state === 'expired').length,
+      filled: await this.#fill(now),
+    }
+  }
+
+  /** Tries every waiting claim in order of arrival, in memory first; what fits is decided like anything else. */
+  async #fill(now: Instant): Promise<number> {
+    const waiting = await this.#waitList.refresh(this.database)
+    this.#someWait = waiting.length > 0
+    if (!this.#someWait) return 0
+    const fitting = await this.alone(() => this.#whatFits(waiting, now))
+    const outcomes = await Promise.all(
+      fitting.map((claimId) => this.#submit({ kind: 'fill', claimId }, SYSTEM, now).catch(() => null)),
+    )
+    return outcomes.filter((outcome) => outcome?.state === 'active').length
+  }
+
+  async #whatFits(waiting: WaitingClaim[], now: Instant): Promise<string[]> {
+    await this.registry.learnParties(
+      this.database,
+      waiting.map(({ partyId }) => partyId),
+    )
+    const poolsOf = (claim: WaitingClaim) => poolsOfTask(this.registry, { kind: 'fill', claimId: claim.id }, claim)
+    const wanted = new Set(waiting.flatMap(poolsOf))
+    const pools = await this.#know(this.database, wanted, Math.min(now, this.clock()), false)
+    await this.#follow(this.database, pools, false)
+    const world = new World(this.registry, this.#pools)
+    const bars: Bar[] = []
+    this.#waitList.bars = bars
+    const fitting = waiting.filter((claim) => {
+      const from = Math.max(claim.from, now)
+      if (from >= claim.to) return true
+      const mark = world.mark
+      try {
+        const { lines, mode, recurrence } = claim.request!
+        const { partyId, to } = claim
+        const { parts } = decideClaim(world, claim.id, { partyId, from, to, lines, mode, recurrence })
+        this.#waitList.check(claim.id, parts)
+        return true
+      } catch {
+        world.undo(mark)
+        if (now - claim.since >= LETS_PASS_MS)
+          bars.push({ claimId: claim.id, poolIds: new Set(poolsOf(claim)), from, to: claim.to })
+        return false
+      }
+    })
+    world.undo()
+    return fitting.map(({ id }) => id)
+  }
+
+  /** Offers what was freed to those who wait, after the groups now waiting. */
+  #offer(): void {
+    if (this.#offering) return
+    this.#offering = true
+    setImmediate(() => {
+      this.#offering = false
+      if (!this.#closed) this.#fill(this.clock()).catch(() => {})
+    })
   }
 
   async close(): Promise<void> {
@@ -274,10 +342,10 @@ export class Engine implements CapacityEngine {
   }
 
   /** Brings a group to its answers, whatever it takes. Never throws. */
-  async #settle(jobs: Job[]): Promise<void> {
+  async #settle(jobs: Job[], firstAttempt = 0): Promise<void> {
     let group = jobs
     const giveUpAt = performance.now() + AWAY_PATIENCE_MS
-    for (let attempts = 0; group.length > 0; attempts++) {
+    for (let attempts = firstAttempt; group.length > 0; attempts++) {
       let attempt: Attempt | null = null
       try {
         const locked = attempts >= LIMITS.optimisticAttempts
@@ -336,11 +404,16 @@ export class Engine implements CapacityEngine {
   }
 
   #decide(attempt: Attempt, job: Job): void {
-    const { world, claims, decided, refused } = attempt
+    const { world, claims, places, decided, refused } = attempt
     const claimId = claimIdOf(job.task)
+    const mark = world.mark
     try {
-      decided.set(job, decideTask(world, job, claimId === null ? null : (claims.get(claimId) ?? null), null))
+      const claim = claimId === null ? null : (claims.get(claimId) ?? null)
+      const decision = decideTask(world, job, claim, places.get(job) ?? null)
+      if (decision.writes) this.#waitList.check(decision.writes.claim.id, decision.writes.parts)
+      decided.set(job, decision)
     } catch (error) {
+      world.undo(mark)
       const waits = job.task.kind === 'claim' && job.task.request.waitUntil !== undefined
       if (waits && error instanceof CapacityExhausted) decided.set(job, decideToWait(world, job))
       else refused.set(job, error)
@@ -369,9 +442,25 @@ export class Engine implements CapacityEngine {
       for (const [job, problem] of strangers) refused.set(job, problem)
       wanted = this.#poolsOf(group, claims, refused)
     }
+    const choosy = new Map(
+      group.flatMap((job) => {
+        const wishes = placementOf(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null)
+        return wishes ? [[job, wishes] as const] : []
+      }),
+    )
+    if (choosy.size > 0 && (!locked || group.length > 1)) throw new NeedsLock(new Set(choosy.keys()))
     if (locked) {
       await sql.query('select from pool where id = any($1) order by id for update', [[...wanted]])
       claims = await readClaims(sql, ids, true)
+    }
+    const places = new Map<Job, Places>()
+    for (const [job, wishes] of choosy) {
+      const claim = job.task.kind === 'claim' ? null : claims.get(job.task.claimId)!
+      const { partyId, from, to } = job.task.kind === 'claim' ? job.task.request : claim!
+      places.set(
+        job,
+        await findPlaces(sql, claim?.id ?? '00000000-0000-0000-0000-000000000000', partyId, { from, to }, wishes),
+      )
     }
     const from = Math.min(
       ...group.map((job) => earliest(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null, job.now)),
@@ -381,6 +470,7 @@ export class Engine implements CapacityEngine {
     return {
       world: new World(this.registry, this.#pools),
       claims,
+      places,
       decided: new Map(),
       refused,
       pools: [...wanted]
@@ -451,6 +541,10 @@ export class Engine implements CapacityEngine {
   async #answer(attempt: Attempt): Promise<void> {
     for (const { id, bump } of attempt.pools) if (bump) this.#pools.get(id)!.version++
     for (const [job, { outcome }] of attempt.decided) job.resolve(outcome)
+    const decisions = [...attempt.decided.values()]
+    if (decisions.some(({ writes }) => writes?.claim.state === 'waiting')) this.#someWait = true
+    if (this.#someWait && decisions.some(({ writes }) => writes?.changes.some(({ to, known }) => to < known.to)))
+      this.#offer()
     await this.#answerRefused(attempt.refused)
   }
 
@@ -488,6 +582,10 @@ export class Engine implements CapacityEngine {
     giveUpAt: number,
   ): Promise<Job[]> {
     if (isDatabaseAway(error)) return this.#afterAway(error, group, attempt, giveUpAt)
+    if (error instanceof NeedsLock) {
+      for (const job of group) await this.#settle([job], error.jobs.has(job) ? LIMITS.optimisticAttempts : 0)
+      return []
+    }
     const { code } = error as { code?: string }
     const constraint = error instanceof Refusal ? error.facts.constraint : undefined
     if (constraint === 'claim_idempotency') {
@@ -534,6 +632,15 @@ export class Engine implements CapacityEngine {
     }
     for (const job of group) job.reject(error)
     return []
+  }
+}
+
+/** Jobs that have to be decided one by one under a lock: those with affinity rules. */
+class NeedsLock extends Error {
+  readonly jobs: ReadonlySet<Job>
+  constructor(jobs: ReadonlySet<Job>) {
+    super('to be decided under a lock')
+    this.jobs = jobs
   }
 }
 

@@ -3,7 +3,6 @@ import { BadInput, NotFound, StaleVersion, WrongState } from '../core/errors.ts'
 import type { Instant } from '../core/time.ts'
 import type { Actor, NewEvent } from '../database/events.ts'
 import {
-  type AllowedContainers,
   decideClaim,
   decideConvert,
   decideTarget,
@@ -17,6 +16,7 @@ import {
   type Writes,
 } from './decide.ts'
 import type { ChangeRequest, ClaimOutcome, ClaimRequest, Companion } from './model.ts'
+import { hasPlacement, type PlacementWishes, type Places } from './placement.ts'
 import type { Registry } from './registry.ts'
 
 /** What is asked of the engine. */
@@ -48,6 +48,13 @@ export interface Decided {
 
 export const claimIdOf = (task: Task): string | null => (task.kind === 'claim' ? null : task.claimId)
 
+/** Where a task's claim wants to stand to others; null when it does not care. */
+export function placementOf(task: Task, claim: KnownClaim | null): PlacementWishes | null {
+  const wishes =
+    task.kind === 'claim' ? task.request : task.kind === 'fill' || task.kind === 'change' ? claim?.request : null
+  return wishes && hasPlacement(wishes) ? wishes : null
+}
+
 /** The pools a task may touch. */
 export function poolsOfTask(registry: Registry, task: Task, claim: KnownClaim | null): number[] {
   if (task.kind === 'claim') return poolsOfLines(registry, task.request.partyId, task.request.lines)
@@ -77,10 +84,10 @@ export function earliest(task: Task, claim: KnownClaim | null, now: Instant): In
  * Decides one task on the world, leaving its takes there.
  * @throws the refusal, with nothing left behind.
  */
-export function decideTask(world: World, job: Job, claim: KnownClaim | null, allowed: AllowedContainers): Decided {
+export function decideTask(world: World, job: Job, claim: KnownClaim | null, places: Places | null): Decided {
   const { task } = job
   if (task.kind === 'claim')
-    return decided(world, job, decideClaim(world, task.id, task.request, { allowed }), null, 'claim.created')
+    return decided(world, job, decideClaim(world, task.id, task.request, { places }), null, 'claim.created')
   if (!claim) throw new NotFound('claim', task.claimId)
   const seen =
     task.kind === 'change'
@@ -95,11 +102,11 @@ export function decideTask(world: World, job: Job, claim: KnownClaim | null, all
     case 'convert':
       return decided(world, job, decideConvert(claim, job.now), claim, 'claim.converted')
     case 'change':
-      return decideChange(world, job, claim, task.request, allowed)
+      return decideChange(world, job, claim, task.request, places)
     case 'expire':
       return decideExpiry(world, job, claim)
     case 'fill':
-      return decideFill(world, job, claim, allowed)
+      return decideFill(world, job, claim, places)
   }
 }
 
@@ -130,7 +137,7 @@ function decideChange(
   job: Job,
   claim: KnownClaim,
   request: ChangeRequest,
-  allowed: AllowedContainers,
+  places: Places | null,
 ): Decided {
   if (claim.state !== 'active' && claim.state !== 'held')
     throw new WrongState(`Claim ${claim.id} is ${claim.state}; only active and held claims can be changed.`, {
@@ -146,13 +153,7 @@ function decideChange(
   const last = Math.max(lastChange(claim, to), Math.min(asked, to - 1))
   const at = request.lines ? asked : Math.max(last, claim.from)
   const lines = request.lines ?? linesAt(world.registry, claim, at)
-  return decided(
-    world,
-    job,
-    decideTarget(world, claim, { at, to, lines }, claim.state, allowed),
-    claim,
-    'claim.changed',
-  )
+  return decided(world, job, decideTarget(world, claim, { at, to, lines }, claim.state, places), claim, 'claim.changed')
 }
 
 function decideExpiry(world: World, job: Job, claim: KnownClaim): Decided {
@@ -163,14 +164,14 @@ function decideExpiry(world: World, job: Job, claim: KnownClaim): Decided {
   return decided(world, job, decideTarget(world, claim, { at, to: at, lines: [] }, 'expired'), claim, 'claim.expired')
 }
 
-function decideFill(world: World, job: Job, claim: KnownClaim, allowed: AllowedContainers): Decided {
+function decideFill(world: World, job: Job, claim: KnownClaim, places: Places | null): Decided {
   if (claim.state !== 'waiting') return { ...unchanged(world, claim), events: [] }
   const from = Math.max(claim.from, job.now)
   if (from >= claim.to || (claim.expiresAt !== null && claim.expiresAt <= job.now))
     return decided(world, job, ended(claim, 'expired', claim.to), claim, 'claim.expired')
   const { lines, mode, holdUntil, recurrence } = claim.request!
   const request = { partyId: claim.partyId, from, to: claim.to, lines, mode, holdUntil, recurrence }
-  const writes = decideClaim(world, claim.id, request, { seen: claim.version, allowed })
+  const writes = decideClaim(world, claim.id, request, { seen: claim.version, places })
   return decided(world, job, { ...writes, claim: { ...writes.claim, request: claim.request } }, claim, 'claim.filled')
 }
 
