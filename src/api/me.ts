@@ -109,7 +109,7 @@ export function meRoutes(app: App, platform: Platform): void {
           200: Shape({
             needed: Type.Boolean(),
             codeNeeded: Type.Boolean({ description: 'Set-up asks for the code that the server printed at its start.' }),
-            demo: Nullable(Type.Array(Shape({ email: Text(254), password: Text() }))),
+            demo: Nullable(Type.Array(Shape({ name: Text(), email: Text(254), password: Text() }))),
             oidc: Nullable(Shape({ name: Text() })),
           }),
         },

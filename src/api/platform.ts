@@ -13,7 +13,7 @@ export interface Platform {
   /** Where people reach this server, without a slash at the end. */
   publicUrl: string
   /** Accounts to show on the sign-in page of a demonstration; null elsewhere. */
-  demo?: { email: string; password: string }[] | null
+  demo?: { name: string; email: string; password: string }[] | null
   /** Asked for at set-up when the server can be reached from other machines; printed at its start. */
   setUpCode?: string | null
   oidc?: OidcSettings | null

@@ -3,13 +3,15 @@
  * and people, then the history in its own time (each order is decided at the instant it happened), then a billing run for
  * each month that is over. A failed start leaves a mark unset, and `demoState` tells so.
  */
+import { issueMonth } from '../billing/issue.ts'
+import { runBilling } from '../billing/run.ts'
 import type { Engine } from '../capacity/engine.ts'
 import { addContainers, addStep, type By, createKind, createPool, createSite } from '../capacity/supply.ts'
 import type { PriceCharge } from '../catalogue/model.ts'
 import { insertOffering, insertPlan } from '../catalogue/store.ts'
 import { CapacityExhausted } from '../core/errors.ts'
 import { THOUSANDTHS } from '../core/quantity.ts'
-import { FOREVER, type Instant } from '../core/time.ts'
+import { DAY_MS, FOREVER, type Instant } from '../core/time.ts'
 import { appendEvents, SYSTEM } from '../database/events.ts'
 import type { Desk } from '../orders/model.ts'
 import { placeOrder } from '../orders/place.ts'
@@ -117,7 +119,7 @@ export async function seedDemo(
   progress('catalogue', 0.2)
   await seedCatalogue(desk, parties, opened)
   await seedHistory(desk, parties, opened, now, (part) => progress('orders', 0.25 + part * 0.5))
-  progress('invoices', 0.75)
+  await seedInvoices(desk, parties, opened, now, (part) => progress('invoices', 0.75 + part * 0.25))
   await desk.database.transaction((sql) =>
     appendEvents(sql, [
       {
@@ -302,6 +304,39 @@ async function seedHistory(
       else await terminateService(then, service, { actor: SYSTEM })
     } catch (error) {
       if (!(error instanceof CapacityExhausted)) throw error
+    }
+  }
+}
+
+/** Days into the new month on which the old one is invoiced. */
+const INVOICED_AFTER_MS = 3 * DAY_MS
+
+/** Invoices every month that is over: the operator's customers and resellers first, then the resellers' customers. */
+async function seedInvoices(
+  desk: Desk,
+  parties: Map<string, Party>,
+  opened: Instant,
+  now: Instant,
+  progress: (part: number) => void,
+): Promise<void> {
+  const sellers = [...parties.values()].filter(({ kind }) => kind !== 'customer')
+  const first = new Date(opened + ZONE_OFFSET_MS)
+  const months: { month: string; end: Instant }[] = []
+  for (let index = 0; ; index++) {
+    const year = first.getUTCFullYear()
+    const end = tokyo(year, first.getUTCMonth() + 2 + index, 1)
+    if (end + INVOICED_AFTER_MS > now) break
+    months.push({ month: new Date(Date.UTC(year, first.getUTCMonth() + index, 1)).toISOString().slice(0, 7), end })
+  }
+  for (const [index, { month, end }] of months.entries()) {
+    progress(index / months.length)
+    for (const seller of sellers) {
+      await runBilling(desk.database, seller.id, month, seller.timeZone, SYSTEM)
+      await issueMonth(desk.database, seller.id, month, {
+        actor: SYSTEM,
+        now: end + INVOICED_AFTER_MS,
+        zone: seller.timeZone,
+      })
     }
   }
 }
