@@ -52,6 +52,11 @@ declare module 'fastify' {
     /** PATCH asks for `If-Match` (428 without); `optional` lets a route do without. */
     ifMatch?: 'optional'
   }
+  interface FastifySchema {
+    tags?: readonly string[]
+    summary?: string
+    description?: string
+  }
   interface FastifyInstance {
     /** Some right has changed: what is kept in memory of who may do what is forgotten at once. */
     forgetAccess(): void

@@ -1,6 +1,7 @@
 /** What a running Izumi is made of, as the routes see it. `main.ts` builds one; tests build one with `testPlatform`. */
 import type { FastifyBaseLogger } from 'fastify'
 import type { Engine } from '../capacity/engine.ts'
+import type { ServiceFamily } from '../catalogue/family.ts'
 import type { Instant } from '../core/time.ts'
 import type { Database } from '../database/connection.ts'
 import type { OidcSettings } from '../parties/oidc.ts'
@@ -8,6 +9,7 @@ import type { OidcSettings } from '../parties/oidc.ts'
 export interface Platform {
   database: Database
   capacity: Engine
+  families: readonly ServiceFamily[]
   log: FastifyBaseLogger
   clock: () => Instant
   /** Where people reach this server, without a slash at the end. */

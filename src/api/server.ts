@@ -11,6 +11,7 @@ import type { App } from './app.ts'
 import { ifMatchVersion, requireIfMatch } from './etag.ts'
 import { idempotency } from './idempotency.ts'
 import { NOUNS } from './nouns.ts'
+import { openApiDocument } from './openapi.ts'
 import type { Platform } from './platform.ts'
 import { answerError, PROBLEM_TYPE, problemJson, unknownRoute, wrongMethod } from './problems.ts'
 import { refuseUnstorableAddress, refuseUnstorableText, validatorCompiler } from './validation.ts'
@@ -43,6 +44,19 @@ export async function buildServer(platform: Platform): Promise<Server> {
   })
   const routes: ListedRoute[] = []
   server.setErrorHandler(answerError)
+  const always = {
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'x-frame-options': 'DENY',
+    ...(platform.publicUrl.startsWith('https:') ? { 'strict-transport-security': 'max-age=31536000' } : {}),
+  }
+  server.addHook('onRequest', (request, reply, done) => {
+    reply.headers(always)
+    if (request.url.startsWith('/api/v1/')) reply.header('cache-control', 'no-store')
+    done()
+  })
 
   await server.register(
     async (scope) => {
@@ -92,6 +106,15 @@ export async function buildServer(platform: Platform): Promise<Server> {
         return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem))
       })
       for (const noun of NOUNS) noun(app, platform)
+      let document: string | null = null
+      app.get(
+        '/openapi.json',
+        { config: { access: { public: true } }, schema: { tags: ['api'], summary: 'This description' } },
+        async (_request, reply) => {
+          document ??= JSON.stringify(openApiDocument(routes, API_BASE))
+          return reply.type('application/json').send(document)
+        },
+      )
     },
     { prefix: API_BASE },
   )

@@ -9,6 +9,7 @@ import { buildServer, type Server } from '../../src/api/server.ts'
 import { openCapacityEngine } from '../../src/capacity/engine.ts'
 import { hashSecret, newId, newSecret } from '../../src/core/ids.ts'
 import type { Database } from '../../src/database/connection.ts'
+import { FAMILIES } from '../../src/families.ts'
 import { type PartyKind, ROLES, type Role } from '../../src/parties/model.ts'
 import { testDatabase } from './database.ts'
 
@@ -68,6 +69,7 @@ export async function testPlatform(database: Database, parts: Partial<Platform> 
   return {
     database,
     capacity: parts.capacity ?? (await openCapacityEngine(database)),
+    families: FAMILIES,
     log: pino({ level: process.env.IZUMI_TEST_LOG ?? 'silent' }),
     clock: Date.now,
     publicUrl: 'http://localhost:8080',
