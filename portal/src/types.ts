@@ -217,11 +217,12 @@ export interface JsonSchema {
 
 export interface Estimate {
   charges: {
+    line: number
     name: string
     nameJa: string | null
-    kind: string
-    quantity: number | null
-    unit: string | null
+    kind: 'setup' | 'monthly' | 'unit'
+    per: 'hour' | 'day' | 'month' | null
+    quantity: number
     price: string
     amount: MoneyJson
   }[]

@@ -159,7 +159,8 @@ export interface Container {
 
 const SEATS_PER_ROOM = 12
 const PORTS_PER_PANEL = 48
-const AISLE = 2.4
+const AISLE = 1.8
+const ROWS_ABREAST = 3
 const RACK_WIDTH = 0.7
 const RACK_DEPTH = 1.2
 
@@ -176,10 +177,10 @@ export function containersOf(building: Building): Container[] {
       const row = Math.floor(rack / building.racksPerRow)
       const column = rack % building.racksPerRow
       const line = rowName(row)
-      // Rows stand in pairs, back to back over a hot aisle; two pairs beside each other.
-      const side = row % 2
+      // Three rows beside each other, block behind block, with an aisle between.
+      const side = row % ROWS_ABREAST
       const x = 1 + column * RACK_WIDTH + side * (building.racksPerRow * RACK_WIDTH + AISLE)
-      const y = 1 + Math.floor(row / 2) * (RACK_DEPTH + AISLE / 2)
+      const y = 1 + Math.floor(row / ROWS_ABREAST) * (RACK_DEPTH + AISLE)
       here('rack-unit', `${line}${String(column + 1).padStart(2, '0')}`, `Row ${line}`, RACK_SLOTS, x, y)
     }
     for (let left = quantities.seat ?? 0; left > 0; left -= SEATS_PER_ROOM, room++)

@@ -19,7 +19,7 @@ export function partyColour(partyId: string | null): string {
 const slotsUsed = (rack: Rack): number => rack.assignments.reduce((sum, assignment) => sum + assignment.length, 0)
 
 const UNIT = 9
-const WIDTH = 128
+const WIDTH = 104
 const GUTTER = 22
 
 export function RackElevation({ rack, onPick }: { rack: Rack; onPick?: (assignment: Assignment) => void }) {
@@ -85,7 +85,7 @@ export function RackElevation({ rack, onPick }: { rack: Rack; onPick?: (assignme
                   fontSize={assignment.length > 1 ? 9 : 7.5}
                   fill="#fff"
                 >
-                  {(assignment.partyName ?? '').slice(0, 22)}
+                  {(assignment.partyName ?? '').slice(0, 18)}
                 </text>
               )}
             </g>
@@ -97,6 +97,9 @@ export function RackElevation({ rack, onPick }: { rack: Rack; onPick?: (assignme
 }
 
 const METRE = 16
+
+/** Racks of a step to come are only outlined. */
+const opensLater = (rack: Rack): boolean => rack.opensAt !== null && Date.parse(rack.opensAt) > Date.now()
 
 export function FloorView({
   racks,
@@ -139,11 +142,12 @@ export function FloorView({
             >
               <title>{label}</title>
               <rect
+                strokeDasharray={opensLater(rack) ? '2 2' : undefined}
                 x={rack.x! * METRE}
                 y={rack.y! * METRE}
                 width={(rack.width ?? 0.6) * METRE}
                 height={(rack.depth ?? 1.1) * METRE}
-                fill="#e3e9ee"
+                fill={opensLater(rack) ? 'none' : '#e3e9ee'}
                 stroke={rack.id === chosen ? '#c0392b' : '#b3c0ca'}
                 strokeWidth={rack.id === chosen ? 2 : 0.7}
               />

@@ -41,9 +41,11 @@ export function ProblemNote({ problem, onRetry }: { problem: Error | null; onRet
   const { t } = useTranslation()
   if (!problem) return null
   const fields = problem instanceof Problem ? problem.fields : []
-  const text = problem instanceof Problem && problem.status === 0 ? t('common.offline') : problem.message
+  const code = problem instanceof Problem ? problem.code : 'unknown'
+  const text = code === 'offline' ? t('common.offline') : problem.message
+  const title = t(`problems.${code}`, { defaultValue: t('common.problem') })
   return (
-    <Alert color="red" variant="light" icon={<IconAlertTriangle size={18} />} title={t('common.problem')} role="alert">
+    <Alert color="red" variant="light" icon={<IconAlertTriangle size={18} />} title={title} role="alert">
       <Text size="sm">{text}</Text>
       {fields.length > 1 && (
         <Stack gap={2} mt="xs">

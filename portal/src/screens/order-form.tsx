@@ -222,13 +222,13 @@ function Summary({
         {estimate && (
           <>
             {estimate.charges.map((charge) => (
-              <Group key={`${charge.name}${charge.kind}`} justify="space-between" wrap="nowrap" align="flex-start">
+              <Group key={charge.line} justify="space-between" wrap="nowrap" align="flex-start">
                 <Box>
                   <Text size="sm">{(i18n.language === 'ja' && charge.nameJa) || charge.name}</Text>
-                  {charge.quantity != null && (
+                  {charge.kind === 'unit' && (
                     <Text size="xs" c="dimmed">
-                      {format.number(charge.quantity)} {charge.unit && format.unit(charge.unit)} ×{' '}
-                      {format.price(charge.price, charge.amount.currency)}
+                      {format.number(charge.quantity)} × {format.price(charge.price, charge.amount.currency)}{' '}
+                      {t(`offerings.per.${charge.per}`)}
                     </Text>
                   )}
                 </Box>

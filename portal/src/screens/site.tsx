@@ -183,6 +183,18 @@ function Steps({ site }: { site: Site }) {
   )
 }
 
+/** The row in which most different parties have something: the one most worth looking at first. */
+function liveliest(racks: Rack[]): string | null {
+  const parties = new Map<string, Set<string | null>>()
+  for (const rack of racks) {
+    const row = parties.get(rack.faultDomain ?? '') ?? new Set()
+    for (const assignment of rack.assignments) row.add(assignment.partyId)
+    parties.set(rack.faultDomain ?? '', row)
+  }
+  const [first] = [...parties].sort(([, a], [, b]) => b.size - a.size)
+  return first && first[1].size > 0 ? first[0] : null
+}
+
 function Racks({ site }: { site: Site }) {
   const { t } = useTranslation()
   const navigate = useNavigate()
@@ -194,7 +206,7 @@ function Racks({ site }: { site: Site }) {
       {(real) => {
         if (real.length === 0) return <Empty title={t('racks.none')} hint={t('racks.noneHint')} />
         const rows = [...new Set(real.map((rack) => rack.faultDomain ?? ''))]
-        const current = row ?? real.find((rack) => rack.assignments.length > 0)?.faultDomain ?? rows[0]!
+        const current = row ?? liveliest(real) ?? rows[0]!
         const shown = real.filter((rack) => (rack.faultDomain ?? '') === current)
         const parties = new Map(
           shown.flatMap((rack) => rack.assignments).map((assignment) => [assignment.partyId, assignment.partyName]),

@@ -41,6 +41,18 @@ export const en = {
     print: 'Print',
     never: 'never',
   },
+  problems: {
+    offline: 'No connection',
+    'bad-input': 'Something is not right yet',
+    'not-signed-in': 'Please sign in',
+    'not-allowed': 'This is not for your role',
+    'not-found': 'There is no such thing',
+    'wrong-state': 'Not possible now',
+    'stale-version': 'Changed by somebody else meanwhile',
+    'capacity-exhausted': 'Not enough is free',
+    'limit-passed': 'That is too much at once',
+    overloaded: 'Busy; please try again in a moment',
+  },
   nav: {
     main: 'Main',
     skip: 'Skip to the content',

@@ -42,6 +42,18 @@ export const ja: Texts = {
     print: '印刷',
     never: 'なし',
   },
+  problems: {
+    offline: '接続できません',
+    'bad-input': '入力内容をご確認ください',
+    'not-signed-in': 'サインインしてください',
+    'not-allowed': 'この操作の権限がありません',
+    'not-found': '見つかりません',
+    'wrong-state': '現在の状態では実行できません',
+    'stale-version': '他の人が先に変更しました',
+    'capacity-exhausted': '空き容量が足りません',
+    'limit-passed': '一度に扱える量を超えています',
+    overloaded: '混み合っています。少し待って再試行してください',
+  },
   nav: {
     main: 'メイン',
     skip: '本文へ移動',
