@@ -7,7 +7,7 @@ import { checkedConfig, demandsOf, familyOf } from '../catalogue/family.ts'
 import type { PricePlan } from '../catalogue/model.ts'
 import { plansById } from '../catalogue/store.ts'
 import { BadInput, StaleVersion, WrongState } from '../core/errors.ts'
-import { FOREVER, type Instant, toIso } from '../core/time.ts'
+import { type Instant, toEpochSeconds, toIso } from '../core/time.ts'
 import type { Sql } from '../database/connection.ts'
 import { type Actor, appendEvents } from '../database/events.ts'
 import { claimLines, type Desk, minimumTermEnd } from '../orders/model.ts'
@@ -220,19 +220,22 @@ export async function earlyCharges(sql: Sql, service: Service, at: Instant): Pro
   })
 }
 
-/** Ends every service of a contract. */
+/** Ends every service of a contract, at once or on a date; those that end earlier keep their ends. @throws StaleVersion */
 export async function terminateContract(
   desk: Desk,
-  contractId: string,
-  options: { at?: Instant; actor: Actor },
+  contract: { id: string; version: number },
+  options: { at?: Instant; version?: number | null; actor: Actor },
 ): Promise<void> {
+  if (options.version != null && options.version !== contract.version)
+    throw new StaleVersion(options.version, contract.version)
   const services = await desk.database.query<{ id: string }>(
-    `select id from service where contract_id = $1 and state <> 'terminated'
-       and ends_at > coalesce(to_timestamp($2::float8), '-infinity') order by id`,
-    [contractId, options.at === undefined || options.at === FOREVER ? null : options.at / 1_000],
+    `select id from service where contract_id = $1 and state <> 'terminated' and ends_at > to_timestamp($2) order by id`,
+    [contract.id, toEpochSeconds(Math.max(options.at ?? 0, desk.clock()))],
   )
   await Promise.all(
-    services.map(async ({ id }) => terminateService(desk, (await findService(desk.database, id))!, options)),
+    services.map(async ({ id }) =>
+      terminateService(desk, (await findService(desk.database, id))!, { at: options.at, actor: options.actor }),
+    ),
   )
 }
 

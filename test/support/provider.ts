@@ -8,6 +8,7 @@ import type { PriceCharge } from '../../src/catalogue/model.ts'
 import { insertOffering, insertPlan, type NewPlan } from '../../src/catalogue/store.ts'
 import { FOREVER, type Instant } from '../../src/core/time.ts'
 import type { Database } from '../../src/database/connection.ts'
+import { followCapacity } from '../../src/orders/follow.ts'
 import type { Desk } from '../../src/orders/model.ts'
 import { colocation } from '../../src/services/families/colocation/colocation.ts'
 import { COLOCATION_KINDS } from '../../src/services/families/colocation/config.ts'
@@ -144,4 +145,16 @@ export async function testDesk(
   }
   desk.capacity = await openCapacityEngine(database, { clock: () => desk.now })
   return desk
+}
+
+/** Follows capacity once all that was written can be read in order: transactions of other tests may still be running. */
+export async function followAll(desk: Desk & { now: Instant }): Promise<void> {
+  for (;;) {
+    const [row] = await desk.database.query<{ settled: boolean }>(
+      `select coalesce(max(transaction) < pg_snapshot_xmin(pg_current_snapshot()), true) as settled from event`,
+    )
+    if (row!.settled) break
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  await followCapacity(desk.database, desk.now)
 }
