@@ -13,8 +13,10 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS } from './core/time.ts'
 import { isDatabaseAway } from './database/connection.ts'
 import { SYSTEM } from './database/events.ts'
 import { followCapacity } from './orders/follow.ts'
+import { deliverDue } from './parties/deliver.ts'
 import { forgetSessions } from './parties/sessions.ts'
 import { forgetFailures } from './parties/throttle.ts'
+import { enqueueDeliveries, forgetDeliveries } from './parties/webhooks.ts'
 import { sweepServices } from './services/sweep.ts'
 
 export interface Background {
@@ -54,11 +56,17 @@ export function startBackground(platform: Platform): Background {
     repeat('capacity', SECOND_MS, log, () => capacity.sweep(clock())),
     repeat('orders', SECOND_MS, log, () => followCapacity(database, clock())),
     repeat('services', SECOND_MS, log, () => sweepServices(database, clock())),
+    repeat('webhooks', SECOND_MS, log, async () => {
+      await enqueueDeliveries(database, clock())
+      const options = { now: clock(), privateToo: platform.privateWebhooks ?? false }
+      while ((await deliverDue(database, options)) > 0) options.now = clock()
+    }),
     repeat('billing', HOUR_MS, log, () => billClosedMonth(platform)),
     repeat('forget', MINUTE_MS, log, async () => {
       await forgetOldAnswers(database)
       await forgetFailures(database, clock())
       await forgetSessions(database)
+      await forgetDeliveries(database)
     }),
   ]
   return {

@@ -109,5 +109,6 @@ export function guard(app: App, database: Database, publicUrl: string): void {
   app.decorate('forgetAccess', () => {
     principals.forget()
     visible.clear()
+    for (const tell of app.signals.access) tell()
   })
 }

@@ -60,6 +60,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Some right has changed: what is kept in memory of who may do what is forgotten at once. */
     forgetAccess(): void
+    /** Who wants to know that rights have changed, and that events were appended, in any process. */
+    signals: { access: Set<() => void>; event: Set<() => void> }
   }
   interface FastifyRequest {
     /** Who asks. On a public route it may be missing although the type says otherwise. */

@@ -4,6 +4,7 @@ import type { App } from './app.ts'
 import { billingRoutes } from './billing.ts'
 import { catalogueRoutes } from './catalogue.ts'
 import { claimRoutes } from './claims.ts'
+import { eventRoutes } from './events.ts'
 import { meRoutes } from './me.ts'
 import { orderRoutes } from './orders.ts'
 import { partyRoutes } from './parties.ts'
@@ -14,12 +15,15 @@ import { resultRoutes } from './results.ts'
 import { serviceRoutes } from './services.ts'
 import { siteRoutes } from './sites.ts'
 import { userRoutes } from './users.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 export const NOUNS: readonly ((app: App, platform: Platform) => void)[] = [
   meRoutes,
   partyRoutes,
   userRoutes,
   apiKeyRoutes,
+  eventRoutes,
+  webhookRoutes,
   claimRoutes,
   poolRoutes,
   protectionRoutes,

@@ -4,6 +4,7 @@
  */
 import Fastify, { type FastifyInstance, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import { LIMITS } from '../core/limits.ts'
+import { EVENT_CHANNEL } from '../database/events.ts'
 import { listen } from '../database/notifications.ts'
 import { ACCESS_CHANNEL } from '../parties/principal.ts'
 import { guard } from './access.ts'
@@ -64,8 +65,12 @@ export async function buildServer(platform: Platform): Promise<Server> {
       readJson(app)
       app.setValidatorCompiler(validatorCompiler)
       app.setErrorHandler(answerError)
+      app.decorate('signals', { access: new Set<() => void>(), event: new Set<() => void>() })
       guard(app, platform.database, platform.publicUrl)
-      const notifications = await listen(platform.database, [ACCESS_CHANNEL], () => app.forgetAccess())
+      const notifications = await listen(platform.database, [ACCESS_CHANNEL, EVENT_CHANNEL], (channel) => {
+        if (channel === ACCESS_CHANNEL) app.forgetAccess()
+        else for (const tell of app.signals.event) tell()
+      })
       app.addHook('onClose', () => notifications.close())
       app.decorateRequest('ifMatch', function ifMatch(this: FastifyRequest) {
         return ifMatchVersion(this)
