@@ -3,6 +3,7 @@
  * To add a noun, write `src/api/<noun>.ts` and add one line to `nouns.ts`.
  */
 import Fastify, { type FastifyInstance, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
+import { pino } from 'pino'
 import { LIMITS } from '../core/limits.ts'
 import { EVENT_CHANNEL } from '../database/events.ts'
 import { listen } from '../database/notifications.ts'
@@ -30,8 +31,8 @@ export interface ListedRoute {
 
 export type Server = FastifyInstance & { izumiRoutes: ListedRoute[] }
 
-/** Builds the server; the caller listens (or injects) and closes it. */
-export async function buildServer(platform: Platform): Promise<Server> {
+/** Builds the server; the caller listens (or injects) and closes it. `offline` only describes itself: it opens nothing. */
+export async function buildServer(platform: Platform, options: { offline?: boolean } = {}): Promise<Server> {
   const server = Fastify({
     loggerInstance: platform.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -67,11 +68,7 @@ export async function buildServer(platform: Platform): Promise<Server> {
       app.setErrorHandler(answerError)
       app.decorate('signals', { access: new Set<() => void>(), event: new Set<() => void>() })
       guard(app, platform.database, platform.publicUrl)
-      const notifications = await listen(platform.database, [ACCESS_CHANNEL, EVENT_CHANNEL], (channel) => {
-        if (channel === ACCESS_CHANNEL) app.forgetAccess()
-        else for (const tell of app.signals.event) tell()
-      })
-      app.addHook('onClose', () => notifications.close())
+      if (!options.offline) await hear(app, platform)
       app.decorateRequest('ifMatch', function ifMatch(this: FastifyRequest) {
         return ifMatchVersion(this)
       })
@@ -124,6 +121,24 @@ export async function buildServer(platform: Platform): Promise<Server> {
     { prefix: API_BASE },
   )
   return Object.assign(server as unknown as FastifyInstance, { izumiRoutes: routes })
+}
+
+/** Passes on what other processes announce. */
+async function hear(app: App, platform: Platform): Promise<void> {
+  const notifications = await listen(platform.database, [ACCESS_CHANNEL, EVENT_CHANNEL], (channel) => {
+    if (channel === ACCESS_CHANNEL) app.forgetAccess()
+    else for (const tell of app.signals.event) tell()
+  })
+  app.addHook('onClose', () => notifications.close())
+}
+
+/** The API's description without a database: of the routes as this program declares them. */
+export async function describeApi(): Promise<string> {
+  const nothing = { log: pino({ level: 'silent' }), clock: Date.now, publicUrl: 'http://localhost:8080', families: [] }
+  const server = await buildServer(nothing as unknown as Platform, { offline: true })
+  const document = openApiDocument(server.izumiRoutes, API_BASE)
+  await server.close()
+  return `${JSON.stringify(document, null, 1)}\n`
 }
 
 /** JSON bodies: refused when malformed, poisoned or holding text that cannot be stored; empty ones are no body. */
