@@ -92,7 +92,14 @@ await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
 after(() => receiver.close())
 const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`
 
+/** Sends what is due, once all that was written can be read in order: other tests' transactions may still be running. */
 const pump = async (now = Date.now()) => {
+  for (;;) {
+    const [row] = await database.query<{ settled: boolean }>(
+      'select coalesce(max(transaction) < pg_snapshot_xmin(pg_current_snapshot()), true) as settled from event',
+    )
+    if (row!.settled) break
+  }
   await enqueueDeliveries(database, now)
   return deliverDue(database, { now, privateToo: true })
 }

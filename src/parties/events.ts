@@ -3,6 +3,18 @@ import type { Instant } from '../core/time.ts'
 import { type Sql, sqlInstant } from '../database/connection.ts'
 import { EVENT_COLUMNS, EVENT_ORDER, EVENT_SETTLED, type RecordedEvent } from '../database/events.ts'
 
+/**
+ * Columns of an event as a tenant sees it: who did it is told of people and keys of its own and of the parties below it,
+ * whom row-level security lets it see; of the seller above it only that it was a person or a program.
+ */
+const SEEN_COLUMNS = EVENT_COLUMNS.replace(
+  /actor_id as "actorId",\s+actor_name as "actorName"/,
+  `case when seen then actor_id end as "actorId", case when seen then actor_name end as "actorName"`,
+)
+const SEEN = `cross join lateral (select actor_kind = 'system'
+  or exists (select from app_user u where actor_kind = 'user' and u.id = actor_id::uuid)
+  or exists (select from api_key k where actor_kind = 'api-key' and k.id = actor_id::uuid)) as actor(seen)`
+
 /** A place in the order of reading: everything up to it has been read. */
 export interface EventPlace {
   transaction: string
@@ -27,11 +39,11 @@ export const typePattern = (type: string): string => type.replace(/[\\%_]/g, '\\
 /** Events, newest first, as far as `sql` may see them. */
 export function listEvents(sql: Sql, filter: EventFilter): Promise<RecordedEvent[]> {
   return sql.query<RecordedEvent>(
-    `select ${EVENT_COLUMNS} from event
+    `select ${SEEN_COLUMNS} from event ${SEEN}
      where ($1::uuid is null or party_id = $1) and ($2::text is null or type like $2)
        and ($3::text is null or subject_id = $3) and ($4::timestamptz is null or at >= $4)
        and ($5::timestamptz is null or at < $5)
-       and ($6::text is null or actor_name ilike $6 or type ilike $6 or subject_id ilike $6)
+       and ($6::text is null or (seen and actor_name ilike $6) or type ilike $6 or subject_id ilike $6)
        and ($7::bigint is null or id < $7)
      order by id desc limit $8`,
     [
@@ -58,7 +70,7 @@ export async function placeNow(sql: Sql): Promise<EventPlace> {
 /** The next events after a place, in order, as far as `sql` may see them. */
 export function eventsAfter(sql: Sql, place: EventPlace, type: string | null, limit: number): Promise<RecordedEvent[]> {
   return sql.query<RecordedEvent>(
-    `select ${EVENT_COLUMNS} from event
+    `select ${SEEN_COLUMNS} from event ${SEEN}
      where (transaction, id) > ($1::xid8, $2::bigint) and ($3::text is null or type like $3) and ${EVENT_SETTLED}
      order by ${EVENT_ORDER} limit $4`,
     [place.transaction, place.id, type === null ? null : typePattern(type), limit],

@@ -160,14 +160,17 @@ export function listDeliveries(
 }
 
 /** What is sent for an event (Standard Webhooks: `type`, `timestamp`, `data`). */
-const payload = (event: Omit<RecordedEvent, 'transaction'>): string =>
+const payload = (event: RecordedEvent & { seen: boolean }): string =>
   JSON.stringify({
     type: event.type,
     timestamp: toIso(event.at),
     data: {
       id: String(event.id),
       partyId: event.partyId,
-      actor: { kind: event.actorKind, id: event.actorId, name: event.actorName },
+      // Of the seller's people and programs a buyer is not told.
+      actor: event.seen
+        ? { kind: event.actorKind, id: event.actorId, name: event.actorName }
+        : { kind: event.actorKind, id: null, name: null },
       subject: { kind: event.subjectKind, id: event.subjectId },
       before: event.before ?? null,
       after: event.after ?? null,
@@ -207,8 +210,12 @@ async function enqueueFor(sql: Sql, webhookId: string, now: Instant): Promise<nu
   )
   if (!webhook || webhook.waiting >= WAITING_DELIVERIES) return 0
   // The window moves over everything; what the party may not see and what it did not ask for is passed over.
-  const events = await sql.query<RecordedEvent & { visible: boolean }>(
-    `select ${EVENT_COLUMNS}, exists (select from party p where p.id = e.party_id and p.ancestors @> array[$3::uuid]) as visible
+  const events = await sql.query<RecordedEvent & { visible: boolean; seen: boolean }>(
+    `select ${EVENT_COLUMNS}, exists (select from party p where p.id = e.party_id and p.ancestors @> array[$3::uuid]) as visible,
+       actor_kind = 'system' or exists (
+         select from (select party_id from app_user where id = actor_id::uuid and actor_kind = 'user'
+           union all select party_id from api_key where id = actor_id::uuid and actor_kind = 'api-key') a
+         join party p on p.id = a.party_id where p.ancestors @> array[$3::uuid]) as seen
      from event e where (transaction, id) > ($1::xid8, $2::bigint) and ${EVENT_SETTLED}
      order by ${EVENT_ORDER} limit ${READ_EVENTS}`,
     [webhook.transaction, webhook.id, webhook.partyId],
