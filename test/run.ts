@@ -3,22 +3,23 @@
  * `N passed, N failed`. Arguments choose files: `npm test -- src/capacity` runs what lies under that path.
  */
 import { spawn } from 'node:child_process'
-import { globSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { globSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { startEmbedded } from '../src/database/embedded.ts'
 import { prepareTemplate } from './support/database.ts'
+import { temporaryFolder } from './support/folder.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const CONCURRENCY = 2
+/** No test takes near this long: one that does hangs, and is ended and told of. */
+const TIMEOUT_MS = 180_000
 
 const wanted = process.argv.slice(2)
 const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts', 'portal/**/*.test.ts'], { cwd: root })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
 
-const folder = mkdtempSync(join(tmpdir(), 'izumi-test-'))
+const folder = temporaryFolder('izumi-test-')
 const embedded = process.env.IZUMI_TEST_DATABASE_URL ? null : await startEmbedded(folder)
 const url = embedded?.url ?? process.env.IZUMI_TEST_DATABASE_URL!
 await prepareTemplate(url)
@@ -29,6 +30,7 @@ const child = spawn(
     '--disable-warning=ExperimentalWarning',
     '--test',
     `--test-concurrency=${CONCURRENCY}`,
+    `--test-timeout=${TIMEOUT_MS}`,
     '--test-reporter=spec',
     ...files,
   ],

@@ -55,7 +55,7 @@ function historyOf(buyer: Buyer, index: number, opened: Instant, now: Instant): 
   const first = opened + between(20, 60 + (6 - buyer.size) * 35) * DAY_MS + between(0, 9) * HOUR_MS
   const home = SITES[chance(0.68) ? 0 : 1]
   const other = SITES[home === SITES[0] ? 1 : 0]
-  const standby = buyer.size >= 3 && chance(0.6) ? { site: other, share: chance(0.3) ? 1 : 0.5 } : undefined
+  const standby = buyer.size >= 3 && chance(0.5) ? { site: other, share: chance(0.3) ? 0.5 : 0.25 } : undefined
 
   const key = (name: string) => `${buyer.code}/${name}`
   // Racks by the month: the larger the buyer, the more rooms it fills, each growing by a rack or two every few months.

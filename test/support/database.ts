@@ -2,13 +2,12 @@
  * A database for one test file: a copy of a migrated template on the PostgreSQL that `test/run.ts` started, or on one of
  * its own when a file is run alone. `IZUMI_TEST_DATABASE_URL` points the tests at any other PostgreSQL.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { after } from 'node:test'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { startEmbedded } from '../../src/database/embedded.ts'
 import { migrate } from '../../src/database/migrate.ts'
+import { temporaryFolder } from './folder.ts'
 
 const TEMPLATE = 'izumi_template'
 
@@ -29,7 +28,7 @@ let server: Promise<string> | null = null
 
 async function serverUrl(): Promise<string> {
   if (process.env.IZUMI_TEST_DATABASE_URL) return process.env.IZUMI_TEST_DATABASE_URL
-  const folder = mkdtempSync(join(tmpdir(), 'izumi-test-'))
+  const folder = temporaryFolder('izumi-test-')
   const embedded = await startEmbedded(folder)
   await prepareTemplate(embedded.url)
   after(async () => {

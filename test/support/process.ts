@@ -3,12 +3,11 @@
  * answers; nothing here waits for a fixed time.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { temporaryFolder } from './folder.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 90_000
@@ -41,7 +40,7 @@ export function freePort(): Promise<number> {
 export async function startServer(
   options: { demo?: boolean; environment?: Record<string, string> } = {},
 ): Promise<TestServer> {
-  const dataFolder = mkdtempSync(join(tmpdir(), 'izumi-server-'))
+  const dataFolder = temporaryFolder('izumi-server-')
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   let child: ChildProcess | null = null

@@ -165,7 +165,7 @@ function Field({ name, schema, value, required, onChange, availability }: FieldP
       <Switch
         label={title}
         description={description}
-        checked={value === true}
+        checked={(value ?? schema.default ?? false) === true}
         onChange={(event) => onChange(event.currentTarget.checked)}
       />
     )

@@ -10,7 +10,7 @@ import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Figure, Page, Section } from '../parts/page.tsx'
 import { ListTable } from '../parts/table.tsx'
 import { PoolLine } from '../parts/use-bar.tsx'
-import type { Forecast, Invoice, RecordedEvent, Results, Service, Site } from '../types.ts'
+import type { Forecast, Invoice, Quarter, RecordedEvent, Results, Service, Site } from '../types.ts'
 import { invoiceColumns } from './invoices.tsx'
 import { PoolChart } from './pool.tsx'
 import { serviceColumns } from './services.tsx'
@@ -26,7 +26,9 @@ function OperatorHome() {
   const results = useOne<Results>('/results')
   const quarters = results.data?.quarters ?? []
   const now = quarters.at(-1)
-  const growth = now?.revenueGrowth.quarterOnQuarter
+  // Money is told of the last quarter that is over; contracts and services of this minute.
+  const closed = quarters.findLast((quarter) => !isRunning(quarter))
+  const growth = closed?.revenueGrowth.quarterOnQuarter
   return (
     <Page title={t('home.operator')} intro={t('home.operatorIntro')}>
       <SimpleGrid cols={{ base: 2, md: 4 }}>
@@ -44,18 +46,18 @@ function OperatorHome() {
         />
         <Figure
           label={t('results.revenue')}
-          value={now ? format.moneyCompact(now.revenue) : '–'}
+          value={closed ? format.moneyCompact(closed.revenue) : '–'}
           note={
             growth == null
-              ? now?.quarter
-              : t('results.quarterOnQuarter', { growth: signed(format.percent(growth), growth) })
+              ? closed?.quarter
+              : `${closed!.quarter} · ${t('results.quarterOnQuarter', { growth: signed(format.percent(growth), growth) })}`
           }
           tone={growth == null ? undefined : growth >= 0 ? 'good' : 'bad'}
           to="/results"
         />
         <Figure
           label={t('results.arpu')}
-          value={now?.arpu ? format.moneyCompact(now.arpu) : '–'}
+          value={closed?.arpu ? format.moneyCompact(closed.arpu) : '–'}
           note={t('results.arpuNote')}
           to="/results"
         />
@@ -95,7 +97,7 @@ function OperatorHome() {
           <Bars
             label={t('results.revenueByQuarter')}
             bars={quarters.slice(-8).map((quarter) => ({
-              label: quarter.quarter,
+              label: isRunning(quarter) ? t('results.soFar', { quarter: quarter.quarter }) : quarter.quarter,
               total: format.moneyCompact(quarter.revenue),
               parts: Object.entries(quarter.revenueByFamily).map(([family, money]) => ({
                 name: t(`families.${family}`, { defaultValue: family }),
@@ -108,6 +110,9 @@ function OperatorHome() {
     </Page>
   )
 }
+
+/** Whether a quarter is not over yet, so that its money is only so far. */
+export const isRunning = (quarter: Quarter): boolean => Date.parse(quarter.to) > Date.now()
 
 export const signed = (text: string, value: number): string => (value > 0 ? `+${text}` : text)
 
@@ -131,7 +136,7 @@ function CapacitySection({ sites }: { sites: Site[] }) {
             group: site.name,
             items: site.pools.map((pool) => ({
               value: String(pool.id),
-              label: t(`kinds.${pool.kind}`, { defaultValue: pool.name }),
+              label: `${site.name} · ${t(`kinds.${pool.kind}`, { defaultValue: pool.name })}`,
             })),
           }))}
           value={String(current.pool.id)}

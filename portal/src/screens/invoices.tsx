@@ -15,7 +15,12 @@ import { Page, Section, State } from '../parts/page.tsx'
 import { type Column, ListTable, RowsTable } from '../parts/table.tsx'
 import type { Invoice, InvoiceLine } from '../types.ts'
 
-export function invoiceColumns(t: TFunction, format: Format, withParty: boolean): Column<Invoice>[] {
+export function invoiceColumns(
+  t: TFunction,
+  format: Format,
+  withParty: boolean,
+  withSeller = false,
+): Column<Invoice>[] {
   return [
     {
       title: t('common.number'),
@@ -26,6 +31,9 @@ export function invoiceColumns(t: TFunction, format: Format, withParty: boolean)
       ),
     },
     ...(withParty ? [{ title: t('common.customer'), cell: (row: Invoice) => row.partyName }] : []),
+    ...(withSeller
+      ? [{ title: t('contracts.seller'), cell: (row: Invoice) => row.sellerName ?? '–', from: 'md' as const }]
+      : []),
     { title: t('invoices.period'), cell: (row) => format.month(row.period), from: 'xs' },
     { title: t('common.state'), cell: (row) => <State value={row.state} />, from: 'sm' },
     { title: t('invoices.due'), cell: (row) => format.date(row.dueOn), number: true, from: 'md' },
@@ -55,7 +63,7 @@ export function InvoicesScreen() {
         <ListTable<Invoice>
           path="/invoices"
           label={t('nav.invoices')}
-          columns={invoiceColumns(t, format, me.party.kind !== 'customer')}
+          columns={invoiceColumns(t, format, me.party.kind !== 'customer', me.party.kind === 'operator')}
           rowKey={(row) => row.id}
           rowLink={(row) => `/invoices/${row.id}`}
           filters={[

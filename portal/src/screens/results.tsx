@@ -7,7 +7,7 @@ import { majorUnits, useFormat } from '../format.ts'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Figure, Page, Section } from '../parts/page.tsx'
 import type { Quarter, Results } from '../types.ts'
-import { signed } from './home.tsx'
+import { isRunning, signed } from './home.tsx'
 
 /** The quarter's results, from the same rows as the invoices and the racks. */
 export function ResultsScreen() {
@@ -31,27 +31,35 @@ export function ResultsScreen() {
 function Report({ quarters }: { quarters: Quarter[] }) {
   const { t } = useTranslation()
   const format = useFormat()
-  const [chosen, setChosen] = useState(quarters.at(-1)!.quarter)
+  const [chosen, setChosen] = useState(
+    (quarters.findLast((quarter) => !isRunning(quarter)) ?? quarters.at(-1)!).quarter,
+  )
   const now = quarters.find((quarter) => quarter.quarter === chosen)!
   const families = [...new Set(quarters.flatMap((quarter) => Object.keys(quarter.revenueByFamily)))]
-  const growth = (value: number | null) => (value === null ? '–' : signed(format.percent(value), value))
+  // A quarter that is not over is compared with nothing: part of one against the whole of another says nothing.
+  const growth = (quarter: Quarter, kind: 'quarterOnQuarter' | 'yearOnYear') => {
+    const value = quarter.revenueGrowth[kind]
+    return value === null || isRunning(quarter) ? '–' : signed(format.percent(value), value)
+  }
+  const named = (quarter: Quarter) =>
+    isRunning(quarter) ? t('results.soFar', { quarter: quarter.quarter }) : quarter.quarter
   const shown = quarters.slice(-8)
   return (
     <>
       <SegmentedControl
         value={chosen}
         onChange={setChosen}
-        data={quarters.slice(-6).map((quarter) => quarter.quarter)}
+        data={quarters.slice(-6).map((quarter) => ({ value: quarter.quarter, label: named(quarter) }))}
         style={{ alignSelf: 'flex-start', maxWidth: '100%', overflowX: 'auto' }}
       />
       <SimpleGrid cols={{ base: 2, md: 4 }}>
         <Figure
           label={t('results.revenue')}
           value={format.moneyCompact(now.revenue)}
-          note={t('results.quarterOnQuarter', { growth: growth(now.revenueGrowth.quarterOnQuarter) })}
-          tone={(now.revenueGrowth.quarterOnQuarter ?? 0) >= 0 ? 'good' : 'bad'}
+          note={t('results.quarterOnQuarter', { growth: growth(now, 'quarterOnQuarter') })}
+          tone={isRunning(now) ? undefined : (now.revenueGrowth.quarterOnQuarter ?? 0) >= 0 ? 'good' : 'bad'}
         />
-        <Figure label={t('results.yearOnYearLabel')} value={growth(now.revenueGrowth.yearOnYear)} note={now.quarter} />
+        <Figure label={t('results.yearOnYearLabel')} value={growth(now, 'yearOnYear')} note={now.quarter} />
         <Figure
           label={t('results.contracts')}
           value={format.number(now.contracts)}
@@ -71,7 +79,7 @@ function Report({ quarters }: { quarters: Quarter[] }) {
           <Bars
             label={t('results.revenueByFamily')}
             bars={shown.map((quarter) => ({
-              label: quarter.quarter.replace('FY', ''),
+              label: named(quarter).replace('FY', ''),
               total: format.moneyCompact(quarter.revenue),
               parts: families.map((family) => ({
                 name: t(`families.${family}`, { defaultValue: family }),
@@ -84,7 +92,7 @@ function Report({ quarters }: { quarters: Quarter[] }) {
           <Bars
             label={t('results.contractsByQuarter')}
             bars={shown.map((quarter) => ({
-              label: quarter.quarter.replace('FY', ''),
+              label: named(quarter).replace('FY', ''),
               total: format.number(quarter.contracts),
               parts: [{ name: t('results.contracts'), value: quarter.contracts }],
             }))}
@@ -99,7 +107,7 @@ function Report({ quarters }: { quarters: Quarter[] }) {
                 <Table.Th />
                 {shown.map((quarter) => (
                   <Table.Th key={quarter.quarter} className="number">
-                    {quarter.quarter}
+                    {named(quarter)}
                   </Table.Th>
                 ))}
               </Table.Tr>
@@ -122,12 +130,12 @@ function Report({ quarters }: { quarters: Quarter[] }) {
               <Line
                 label={t('results.quarterOnQuarterLabel')}
                 quarters={shown}
-                value={(quarter) => growth(quarter.revenueGrowth.quarterOnQuarter)}
+                value={(quarter) => growth(quarter, 'quarterOnQuarter')}
               />
               <Line
                 label={t('results.yearOnYearLabel')}
                 quarters={shown}
-                value={(quarter) => growth(quarter.revenueGrowth.yearOnYear)}
+                value={(quarter) => growth(quarter, 'yearOnYear')}
               />
               <Line
                 label={t('results.contracts')}

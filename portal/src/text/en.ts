@@ -466,6 +466,7 @@ export const en = {
     services: 'Services',
     arpu: 'ARPU',
     arpuNote: 'a contract a month',
+    soFar: '{{quarter}} so far',
     new: 'New contracts',
     ended: 'Ended contracts',
     newEnded: '{{added}} new, {{ended}} ended',

@@ -470,6 +470,7 @@ export const ja: Texts = {
     services: 'サービス数',
     arpu: 'ARPU',
     arpuNote: '1 契約・1 か月あたり',
+    soFar: '{{quarter}}(途中)',
     new: '新規契約',
     ended: '終了契約',
     newEnded: '新規 {{added}}、終了 {{ended}}',
