@@ -24,18 +24,6 @@ export interface Interval {
 /** Whether an interval holds no instant at all. */
 export const isEmpty = (interval: Interval): boolean => interval.to <= interval.from
 
-/** Whether two intervals share an instant. */
-export const overlaps = (a: Interval, b: Interval): boolean => a.from < b.to && b.from < a.to
-
-/** The instants two intervals share, or null when they share none. */
-export function intersection(a: Interval, b: Interval): Interval | null {
-  const shared = { from: Math.max(a.from, b.from), to: Math.min(a.to, b.to) }
-  return isEmpty(shared) ? null : shared
-}
-
-/** The length of an interval in milliseconds; infinite when it has no end. */
-export const durationMs = (interval: Interval): number => Math.max(0, interval.to - interval.from)
-
 /** `2027-01-01T00:00:00.000Z`, or null for `FOREVER`, as the API shows instants. */
 export const toIso = (instant: Instant): string | null => (instant === FOREVER ? null : new Date(instant).toISOString())
 
