@@ -94,6 +94,7 @@ export async function buildServer(platform: Platform, options: { offline?: boole
       app.addHook('onRequest', (request, _reply, done) => {
         try {
           refuseUnstorableAddress(request)
+          ifMatchVersion(request)
           done()
         } catch (error) {
           done(error as Error)

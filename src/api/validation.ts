@@ -194,7 +194,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   return (given: unknown) => {
     let value = given
     // A change without a body is one whose fields are all left out.
-    if (httpPart === 'body' && (value === undefined || value === null)) value = {}
+    if (httpPart === 'body' && value === undefined) value = {}
     if (isText) value = readText(schema as Schema, value)
     if (hasDefaults) value = validator.Default(value)
     if (validator.Check(value)) return { value }
