@@ -26,8 +26,22 @@ export function newId(now: number = Date.now()): string {
   }
   const high = Math.floor(lastMs / 0x1_0000)
   const low = lastMs & 0xffff
-  const r = pool.subarray(used, (used += 8))
-  return `${HEX[(high >>> 24) & 255]}${HEX[(high >>> 16) & 255]}${HEX[(high >>> 8) & 255]}${HEX[high & 255]}-${HEX[low >>> 8]}${HEX[low & 255]}-${HEX[0x70 | (counter >>> 8)]}${HEX[counter & 255]}-${HEX[0x80 | (r[0]! & 0x3f)]}${HEX[r[1]!]}-${HEX[r[2]!]}${HEX[r[3]!]}${HEX[r[4]!]}${HEX[r[5]!]}${HEX[r[6]!]}${HEX[r[7]!]}`
+  const random = pool.subarray(used, used + 8)
+  used += 8
+  const bytes = [
+    (high >>> 24) & 255,
+    (high >>> 16) & 255,
+    (high >>> 8) & 255,
+    high & 255,
+    low >>> 8,
+    low & 255,
+    0x70 | (counter >>> 8),
+    counter & 255,
+    0x80 | (random[0]! & 0x3f),
+    ...random.subarray(1),
+  ]
+  const hex = bytes.map((byte) => HEX[byte]!)
+  return `${hex.slice(0, 4).join('')}-${hex.slice(4, 6).join('')}-${hex.slice(6, 8).join('')}-${hex.slice(8, 10).join('')}-${hex.slice(10).join('')}`
 }
 
 /** A secret for a person or program to keep: 256 random bits, URL-safe, behind a prefix that says what it is. */
