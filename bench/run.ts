@@ -1,0 +1,24 @@
+/** `npm run bench -- NAME [options]`: runs one benchmark of this folder; without a name it lists them. */
+const BENCHES: Record<string, { what: string; load: () => Promise<{ bench(options: string[]): Promise<void> }> }> = {
+  capacity: {
+    what: 'claims over HTTP beside OpenStack Placement: [--quick] [--no-peer] [--million]',
+    load: () => import('./capacity.ts'),
+  },
+  failover: {
+    what: 'a drill over 1,000 protected claims, and back: [--claims 1000]',
+    load: () => import('./failover.ts'),
+  },
+  race: {
+    what: 'the race for the last units, 50 rounds: [--rounds 50] [--processes 4]',
+    load: () => import('./race.ts'),
+  },
+}
+
+const [name, ...options] = process.argv.slice(2)
+const chosen = name === undefined ? undefined : BENCHES[name]
+if (!chosen) {
+  for (const [each, { what }] of Object.entries(BENCHES)) console.log(`${each.padEnd(12)} ${what}`)
+  process.exit(name === undefined ? 0 : 2)
+}
+await (await chosen.load()).bench(options)
+process.exit(0)
