@@ -2,15 +2,14 @@
 import Type from 'typebox'
 import type { EstimateJson } from '../orders/estimate-json.ts'
 import type { Desk } from '../orders/model.ts'
-import { FAMILIES } from '../services/families/list.ts'
 import type { Platform } from './platform.ts'
 import { MoneyJson, Nullable, OneOf, Shape, Text } from './schemas.ts'
 
 /** The platform as the way of an order sees it. */
-export const deskOf = ({ database, capacity, clock }: Platform): Desk => ({
+export const deskOf = ({ database, capacity, families, clock }: Platform): Desk => ({
   database,
   capacity,
-  families: FAMILIES,
+  families,
   clock,
 })
 

@@ -1,4 +1,5 @@
 /** Invoices and their lines as they are kept and shown. */
+import { divideRounded } from '../core/money.ts'
 import type { Instant } from '../core/time.ts'
 import type { ChargeKind } from './ledger.ts'
 
@@ -88,9 +89,8 @@ export interface Explanation {
 
 /** A quantity for people: measure over divisor, with three decimals, exact in its last by half-up rounding. */
 export function quantityText(measure: string, divisor: string): string {
-  const scaled = (BigInt(measure) * 2_000n + BigInt(divisor)) / (2n * BigInt(divisor))
-  const fraction = String(scaled % 1_000n)
-    .padStart(3, '0')
-    .replace(/0+$/, '')
-  return `${scaled / 1_000n}${fraction ? `.${fraction}` : ''}`
+  const scaled = divideRounded(BigInt(measure) * 1_000n, BigInt(divisor))
+  const digits = String(scaled < 0n ? -scaled : scaled).padStart(4, '0')
+  const fraction = digits.slice(-3).replace(/0+$/, '')
+  return `${scaled < 0n ? '-' : ''}${digits.slice(0, -3)}${fraction ? `.${fraction}` : ''}`
 }

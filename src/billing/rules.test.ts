@@ -104,7 +104,13 @@ test('an invoice is due at the end of the month after its own, and never within 
 
 test('quantities are shown with three decimals at most', () => {
   assert.deepEqual(
-    [quantityText('7200000000', '3600000'), quantityText('1', '3'), quantityText('31', '31'), quantityText('0', '7')],
-    ['2000', '0.333', '1', '0'],
+    [
+      quantityText('7200000000', '3600000'),
+      quantityText('1', '3'),
+      quantityText('31', '31'),
+      quantityText('0', '7'),
+      quantityText('-5400', '3600'),
+    ],
+    ['2000', '0.333', '1', '0', '-1.5'],
   )
 })

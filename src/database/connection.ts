@@ -58,6 +58,25 @@ export const sqlInstant = (instant: Instant): string =>
       ? '-infinity'
       : new Date(instant).toISOString()
 
+/** What stands in an array literal without quotes, and is not the word for null. */
+const BARE = /^(?!null$)[\w.:+-]+$/i
+
+/**
+ * Values as one array parameter, in the text that PostgreSQL reads. The driver would escape every element twice over;
+ * most of ours (identifiers, codes, numbers) need no quotes at all, and writes of thousands of rows feel it.
+ */
+export function sqlArray(values: readonly (string | number | bigint | boolean | null | undefined)[]): string {
+  let text = '{'
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]
+    if (index > 0) text += ','
+    if (value == null) text += 'null'
+    else if (typeof value !== 'string') text += value
+    else text += BARE.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`
+  }
+  return `${text}}`
+}
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 function statements(client: pg.Pool | pg.PoolClient): Sql {

@@ -3,7 +3,7 @@
  * followers by which one noun hears of another all read these rows. An event is written in the transaction of the change
  * it tells of, so there is never one without the other.
  */
-import type { Database, Sql } from './connection.ts'
+import { type Database, type Sql, sqlArray } from './connection.ts'
 
 /** Who did it: a person, a program with a key, or Izumi itself. */
 export interface Actor {
@@ -45,7 +45,7 @@ export interface RecordedEvent {
 /** Appends events in one statement, in the caller's transaction. */
 export async function appendEvents(sql: Sql, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return
-  const column = <T>(pick: (event: NewEvent) => T) => events.map(pick)
+  const column = (pick: (event: NewEvent) => string | null) => sqlArray(events.map(pick))
   await sql.query(
     `insert into event (party_id, actor_kind, actor_id, actor_name, type, subject_kind, subject_id, before, after)
      select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::jsonb[])`,

@@ -7,7 +7,7 @@ import type { ClaimOutcome, CompanionWriter } from '../capacity/model.ts'
 import { WrongState } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import { FOREVER, type Instant, toEpochSeconds } from '../core/time.ts'
-import type { Sql } from '../database/connection.ts'
+import { type Sql, sqlArray } from '../database/connection.ts'
 import { type Actor, appendEvents, type NewEvent } from '../database/events.ts'
 
 /** Everything that an order's rows say, decided before the claim. */
@@ -40,8 +40,8 @@ export interface OrderRow {
 const seconds = (instant: Instant | null): number | null => (instant === null ? null : toEpochSeconds(instant))
 
 /** Arrays of plain values and text as statement parameters, a column each. */
-const columns = <Row>(rows: readonly Row[], ...picks: ((row: Row) => unknown)[]): unknown[] =>
-  picks.map((pick) => rows.map(pick))
+const columns = <Row>(rows: readonly Row[], ...picks: ((row: Row) => string | number | boolean | null)[]): string[] =>
+  picks.map((pick) => sqlArray(rows.map(pick)))
 
 const INSERT_ORDERS = `
   insert into product_order (id, party_id, offering_id, price_plan_ids, quote_id, contract_id, service_id, claim_id, name,

@@ -162,8 +162,7 @@ export async function terminateService(
   const at = Math.max(options.at ?? now, now, service.startsAt)
   if (at > service.endsAt)
     throw new WrongState(`The service ends at ${toIso(service.endsAt)} already; move its end to keep it longer.`)
-  const early =
-    service.minimumTermUntil === null || at >= service.minimumTermUntil ? [] : await earlyCharges(database, service, at)
+  const early = await earlyCharges(database, service, at)
   await submitTermination(desk, service, at, now, options.actor, early)
   return (await findService(database, service.id))!
 }
@@ -175,7 +174,7 @@ export async function submitTermination(
   at: Instant,
   now: Instant,
   actor: Actor,
-  early: EarlyTerminationRow[] = [],
+  early: EarlyTerminationRow[] | null,
 ): Promise<void> {
   await desk.capacity.release(service.claimId, at, actor, {
     now,
@@ -192,14 +191,15 @@ export async function submitTermination(
   })
 }
 
-/** What ending early costs, between each seller and its buyer up the line. */
-export async function earlyCharges(sql: Sql, service: Service, at: Instant): Promise<EarlyTerminationRow[]> {
+/** What ending early costs, between each seller and its buyer up the line; null where no seller asks for a minimum term. */
+async function earlyCharges(sql: Sql, service: Service, at: Instant): Promise<EarlyTerminationRow[] | null> {
+  const plans = await plansById(sql, service.planIds)
+  if ([...plans.values()].every(({ minimumTermMonths }) => minimumTermMonths === 0)) return null
   const [where] = await sql.query<{ ancestors: string[]; zone: string }>(
     `select p.ancestors, o.time_zone as zone from party p join party o on o.kind = 'operator' where p.id = $1`,
     [service.partyId],
   )
   const { ancestors, zone } = where!
-  const plans = await plansById(sql, service.planIds)
   const rows = (await reservedTime(sql, service.claimId)).filter((row) => row.from <= at && at < row.to)
   return service.planIds.flatMap((planId): EarlyTerminationRow[] => {
     const plan: PricePlan = plans.get(planId)!

@@ -3,7 +3,7 @@ import type { CompanionWriter } from '../capacity/model.ts'
 import { WrongState } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import { type Instant, toEpochSeconds } from '../core/time.ts'
-import type { Sql } from '../database/connection.ts'
+import { type Sql, sqlArray } from '../database/connection.ts'
 import { type Actor, appendEvents, type NewEvent } from '../database/events.ts'
 
 /** One amendment to write. */
@@ -45,15 +45,13 @@ const TERMINATE = `
     select t.amendment, t.contract, t.id, t.party, 'terminate', to_timestamp(t.ends),
       case when t.ends <= t.now then to_timestamp(t.now) end, t.before, to_timestamp(t.now)
     from unnest($1::uuid[], $2::float8[], $3::float8[], $4::uuid[], $5::uuid[], $6::uuid[], $7::jsonb[])
-      as t(id, ends, now, amendment, contract, party, before)),
-  forgiven as (
-    update early_termination e set withdrawn_at = to_timestamp(t.now)
-    from unnest($1::uuid[], $3::float8[]) as t(id, now) where e.service_id = t.id and e.withdrawn_at is null)
+      as t(id, ends, now, amendment, contract, party, before))
   select id from ended`
 
 /** A termination to write. */
 export interface TerminationRow extends Omit<AmendmentRow, 'kind' | 'after'> {
-  early: readonly EarlyTerminationRow[]
+  /** Null where the service has no minimum term, so that nothing was ever owed. */
+  early: readonly EarlyTerminationRow[] | null
 }
 
 /** Companion of a release: the services end, and with their last service their contracts. */
@@ -62,18 +60,21 @@ export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, wr
   const ended = await sql.query<{ id: string }>(
     TERMINATE,
     [
-      rows.map((row) => row.serviceId),
-      rows.map((row) => toEpochSeconds(row.effectiveAt)),
-      rows.map((row) => toEpochSeconds(row.now)),
-      rows.map((row) => newId(row.now)),
-      rows.map((row) => row.contractId),
-      rows.map((row) => row.partyId),
-      rows.map((row) => (row.before === null ? null : JSON.stringify(row.before))),
+      sqlArray(rows.map((row) => row.serviceId)),
+      sqlArray(rows.map((row) => toEpochSeconds(row.effectiveAt))),
+      sqlArray(rows.map((row) => toEpochSeconds(row.now))),
+      sqlArray(rows.map((row) => newId(row.now))),
+      sqlArray(rows.map((row) => row.contractId)),
+      sqlArray(rows.map((row) => row.partyId)),
+      sqlArray(rows.map((row) => (row.before === null ? null : JSON.stringify(row.before)))),
     ],
     'terminate-services',
   )
   if (ended.length < rows.length) throw new WrongState('The service is terminated already.')
-  await insertEarlyTerminations(sql, rows)
+  await writeEarlyTerminations(
+    sql,
+    rows.filter(({ early }) => early !== null),
+  )
   const done = rows.filter((row) => row.effectiveAt <= row.now)
   await appendEvents(
     sql,
@@ -87,9 +88,15 @@ export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, wr
   )
 }
 
-async function insertEarlyTerminations(sql: Sql, rows: readonly TerminationRow[]): Promise<void> {
+/** What is owed now; what was owed for an end set before is not owed any more. */
+async function writeEarlyTerminations(sql: Sql, rows: readonly TerminationRow[]): Promise<void> {
+  if (rows.length === 0) return
+  await sql.query(
+    `update early_termination set withdrawn_at = to_timestamp($2) where service_id = any($1) and withdrawn_at is null`,
+    [rows.map(({ serviceId }) => serviceId), toEpochSeconds(rows[0]!.now)],
+  )
   for (const row of rows)
-    for (const charge of row.early)
+    for (const charge of row.early ?? [])
       await sql.query(
         `insert into early_termination (id, service_id, contract_id, seller_id, party_id, at, minimum_term_until, currency,
            amount, explanation) values ($1, $2, $3, $4, $5, to_timestamp($6), to_timestamp($7), $8, $9, $10)`,
