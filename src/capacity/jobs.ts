@@ -124,7 +124,7 @@ function decideRelease(world: World, job: Job, claim: KnownClaim, at: Instant): 
     if (!job.companion) return { ...unchanged(world, claim), events: [] }
     return decided(world, job, ended(claim, claim.state, claim.to), claim, 'claim.released')
   }
-  if (at >= claim.to && claim.state === 'active') {
+  if (at >= claim.to) {
     if (!job.companion) return { ...unchanged(world, claim), events: [] }
     return decided(world, job, ended(claim, claim.state, claim.to), claim, 'claim.released')
   }
