@@ -73,6 +73,8 @@ const GATHER_SHARE = 0.5
 const GATHER_MS = 2
 /** Attempts that may end in a deadlock or an exclusion violation before each job is tried alone. */
 const FAILED_ATTEMPTS = 5
+/** Groups after which what ended long ago is forgotten. */
+const TIDIED_EVERY = 256
 /** Claims looked at in one sweep. */
 const SWEEP_CLAIMS = 5_000
 
@@ -100,6 +102,7 @@ export class Engine implements CapacityEngine {
   #someWait = false
   #offering = false
   #closed = false
+  #answered = 0
 
   constructor(database: Database, clock: () => Instant) {
     this.database = database
@@ -571,7 +574,18 @@ export class Engine implements CapacityEngine {
     if (decisions.some(({ writes }) => writes?.claim.state === 'waiting')) this.#someWait = true
     if (this.#someWait && decisions.some(({ writes }) => writes?.changes.some(({ to, known }) => to < known.to)))
       this.#offer()
+    if (++this.#answered % TIDIED_EVERY === 0) this.#tidy()
     await this.#answerRefused(attempt.refused)
+  }
+
+  /** Forgets slots that were held long ago, as if the pools had been read just now: looking for free ones stays quick. */
+  #tidy(): void {
+    const before = this.clock() - LOADED_BEFORE_MS
+    for (const pool of this.#pools.values())
+      if (pool.slots && pool.loadedFrom < before) {
+        pool.slots.forget(before)
+        pool.loadedFrom = before
+      }
   }
 
   /** A refusal stands unless the request was accepted before under its key. */

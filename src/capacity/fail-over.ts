@@ -224,7 +224,7 @@ function standingsOf(
     if (run) pool.slots!.hold(run, { from, to: row.to })
     if (fits) {
       ledgers.take({ ...row, unprotected: true }, -1)
-      ledgers.take(row)
+      ledgers.take({ ...row, unprotected: false })
     }
     standings.set(row, { row, type: fits && firm ? 'firm' : 'standby', unprotected: !fits, run })
   }

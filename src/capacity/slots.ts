@@ -130,8 +130,11 @@ export class SlotMap {
     const busy = this.#busy
     busy.fill(0, 0, container.slots + 1)
     for (const held of this.#held.get(container.id)!)
-      if (intervals.some((interval) => held.from < interval.to && interval.from < held.to))
-        busy.fill(1, held.start, held.start + held.length)
+      for (const interval of intervals)
+        if (held.from < interval.to && interval.from < held.to) {
+          busy.fill(1, held.start, held.start + held.length)
+          break
+        }
     return busy
   }
 }
