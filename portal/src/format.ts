@@ -26,9 +26,17 @@ export interface Format {
   month: (period: string) => string
   relative: (iso: string) => string
   unit: (unit: string) => string
+  /** `U-hour` and `month` as invoices have them, in words. */
+  unitTime: (unit: string) => string
 }
 
-export function formatFor(locale: string, timeZone: string | undefined, unitName: (unit: string) => string): Format {
+function formatFor(
+  locale: string,
+  timeZone: string | undefined,
+  words: (key: string, options?: Record<string, string>) => string,
+): Format {
+  const unitName = (unit: string) => words(`units.${unit}`, { defaultValue: unit })
+  const timeName = (time: string) => words(`invoices.time.${time}`, { defaultValue: time })
   const at = (iso: string) => new Date(iso)
   const zone = timeZone ? { timeZone } : {}
   const dates = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', ...zone })
@@ -64,6 +72,11 @@ export function formatFor(locale: string, timeZone: string | undefined, unitName
       return relatives.format(Math.round(seconds), 'second')
     },
     unit: unitName,
+    unitTime: (unit) => {
+      const cut = unit.lastIndexOf('-')
+      if (cut < 0) return timeName(unit)
+      return words('invoices.perTime', { unit: unitName(unit.slice(0, cut)), time: timeName(unit.slice(cut + 1)) })
+    },
   }
 }
 
@@ -75,7 +88,7 @@ const readersLocale = (language: string): string =>
 export function useFormat(timeZone?: string): Format {
   const { i18n, t } = useTranslation()
   return useMemo(
-    () => formatFor(readersLocale(i18n.language), timeZone, (unit) => t(`units.${unit}`, { defaultValue: unit })),
+    () => formatFor(readersLocale(i18n.language), timeZone, (key, options) => t(key, options ?? {})),
     [i18n.language, timeZone, t],
   )
 }

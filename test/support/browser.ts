@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 
 const CHROMIUM = process.env.IZUMI_CHROMIUM ?? '/usr/bin/chromium'
+/** What takes longer than this in the portal is broken, also on a busy machine. */
+const STEP_TIMEOUT_MS = 15_000
 const SCREENSHOTS = fileURLToPath(new URL('../browser/screenshots', import.meta.url))
 
 /** Why browser tests cannot run here; false when they can. */
@@ -44,6 +46,7 @@ export async function openPage(
     baseURL: url,
     reducedMotion: 'reduce',
   })
+  context.setDefaultTimeout(STEP_TIMEOUT_MS)
   const page = await context.newPage()
   const errors: string[] = []
   page.on('pageerror', (error) => errors.push(String(error)))
@@ -57,6 +60,8 @@ export async function openPage(
 /** Keeps a picture of the whole page for people to look at. */
 export async function picture(page: Page, name: string): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true })
+  // What sticks to the window's edge stands where the window is; have it at the top.
+  await page.evaluate(() => window.scrollTo(0, 0))
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true })
 }
 

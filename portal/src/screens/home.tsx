@@ -14,6 +14,7 @@ import type { Forecast, Invoice, Quarter, RecordedEvent, Results, Service, Site 
 import { invoiceColumns } from './invoices.tsx'
 import { PoolChart } from './pool.tsx'
 import { serviceColumns } from './services.tsx'
+import { useSiteName } from './sites.tsx'
 
 export function HomeScreen() {
   return useMe().party.kind === 'operator' ? <OperatorHome /> : <CustomerHome />
@@ -22,6 +23,7 @@ export function HomeScreen() {
 function OperatorHome() {
   const { t } = useTranslation()
   const format = useFormat()
+  const siteName = useSiteName()
   const sites = useOne<ApiPage<Site>>('/sites')
   const results = useOne<Results>('/results')
   const quarters = results.data?.quarters ?? []
@@ -70,7 +72,7 @@ function OperatorHome() {
               {page.items.map((site) => (
                 <Section
                   key={site.id}
-                  title={site.name}
+                  title={siteName(site)}
                   aside={
                     <Anchor component={Link} to={`/sites/${site.code}`}>
                       {t('common.open')}
@@ -118,6 +120,7 @@ export const signed = (text: string, value: number): string => (value > 0 ? `+${
 
 function CapacitySection({ sites }: { sites: Site[] }) {
   const { t } = useTranslation()
+  const siteName = useSiteName()
   const pools = sites.flatMap((site) => site.pools.map((pool) => ({ pool, site })))
   const [chosen, setChosen] = useState<string | null>(null)
   const current =
@@ -133,10 +136,10 @@ function CapacitySection({ sites }: { sites: Site[] }) {
         <Select
           aria-label={t('capacity.pool')}
           data={sites.map((site) => ({
-            group: site.name,
+            group: siteName(site),
             items: site.pools.map((pool) => ({
               value: String(pool.id),
-              label: `${site.name} · ${t(`kinds.${pool.kind}`, { defaultValue: pool.name })}`,
+              label: `${siteName(site)} · ${t(`kinds.${pool.kind}`, { defaultValue: pool.name })}`,
             })),
           }))}
           value={String(current.pool.id)}

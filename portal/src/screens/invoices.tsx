@@ -232,7 +232,9 @@ export function InvoiceScreen() {
                   {
                     title: t('invoices.quantity'),
                     cell: (line) =>
-                      line.quantity ? `${format.number(Number(line.quantity))} ${line.unit ?? ''}` : '–',
+                      line.quantity
+                        ? `${format.number(Number(line.quantity))} ${format.unitTime(line.unit ?? '')}`
+                        : '–',
                     number: true,
                     from: 'sm',
                   },
@@ -292,8 +294,12 @@ interface RatedCharge {
   serviceName?: string
   quantity: string | null
   price: string | null
-  amount?: { amount: string; currency: string }
-  explanation: { text?: string; textJa?: string; [key: string]: unknown }
+  explanation: {
+    /** `[from, to, units]` each. */
+    stretches?: [string, string | null, number][]
+    days?: [number, number]
+    remaining?: unknown
+  }
 }
 
 /** The arithmetic under one line: each service's share, and the readings it came from. */
@@ -321,20 +327,55 @@ function Explanation({ invoice, line, onClose }: { invoice: Invoice; line: Invoi
                     {charge.serviceName ?? charge.serviceId}
                   </Anchor>
                   <Text size="sm" className="number">
-                    {charge.quantity && format.number(Number(charge.quantity))} {line.unit}{' '}
+                    {charge.quantity && format.number(Number(charge.quantity))} {format.unitTime(line.unit ?? '')}{' '}
                     {charge.price && `× ${format.price(charge.price, invoice.currency)}`}
                   </Text>
                 </Group>
-                <Code block mt={6} fz="xs">
-                  {(i18n.language === 'ja' && charge.explanation.textJa) ||
-                    charge.explanation.text ||
-                    JSON.stringify(charge.explanation, null, 2)}
-                </Code>
+                <Stretches explanation={charge.explanation} />
               </Card>
             ))}
           </Stack>
         )}
       </Loaded>
     </Modal>
+  )
+}
+
+/** From when until when how much was reserved. */
+function Stretches({ explanation }: { explanation: RatedCharge['explanation'] }) {
+  const { t } = useTranslation()
+  const format = useFormat()
+  return (
+    <Table verticalSpacing={4} mt={6} fz="sm" withRowBorders={false}>
+      <Table.Tbody>
+        {(explanation.stretches ?? []).map(([from, to, units]) => (
+          <Table.Tr key={`${from}${to}${units}`}>
+            <Table.Td c="dimmed">
+              {t('invoices.stretch', {
+                from: format.dateTime(from),
+                to: to ? format.dateTime(to) : t('common.openEnded'),
+              })}
+            </Table.Td>
+            <Table.Td className="number">{format.number(units)}</Table.Td>
+          </Table.Tr>
+        ))}
+        {explanation.days && (
+          <Table.Tr>
+            <Table.Td colSpan={2} c="dimmed">
+              {t('invoices.days', { charged: explanation.days[0], all: explanation.days[1] })}
+            </Table.Td>
+          </Table.Tr>
+        )}
+        {explanation.remaining != null && (
+          <Table.Tr>
+            <Table.Td colSpan={2}>
+              <Code block fz="xs">
+                {JSON.stringify(explanation.remaining, null, 2)}
+              </Code>
+            </Table.Td>
+          </Table.Tr>
+        )}
+      </Table.Tbody>
+    </Table>
   )
 }
