@@ -18,8 +18,6 @@ import type { Platform } from './platform.ts'
 import { answerError, PROBLEM_TYPE, problemJson, unknownRoute, wrongMethod } from './problems.ts'
 import { refuseUnstorableAddress, refuseUnstorableText, validatorCompiler } from './validation.ts'
 
-export type { App } from './app.ts'
-
 export const API_BASE = '/api/v1'
 
 /** One route as declared, for the documents and tests made from the list. */

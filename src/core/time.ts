@@ -21,9 +21,6 @@ export interface Interval {
   to: Instant
 }
 
-/** Whether an interval holds no instant at all. */
-export const isEmpty = (interval: Interval): boolean => interval.to <= interval.from
-
 /** `2027-01-01T00:00:00.000Z`, or null for `FOREVER`, as the API shows instants. */
 export const toIso = (instant: Instant): string | null => (instant === FOREVER ? null : new Date(instant).toISOString())
 
