@@ -1,8 +1,9 @@
 /** Claims as the engine reads them: with every reservation row, to decide what becomes of them. */
-import type { Instant } from '../core/time.ts'
 import type { Sql } from '../database/connection.ts'
+import { type ClaimRecord, outcomeFrom } from './claim-record.ts'
 import type { KnownClaim, KnownPart, StoredRequest } from './decide.ts'
 import type { ClaimOutcome, ClaimState } from './model.ts'
+import type { Registry } from './registry.ts'
 
 /** Reads claims whole; with `lock` it holds their rows until the transaction ends. Those that are not there are absent. */
 export async function readClaims(sql: Sql, ids: readonly string[], lock = false): Promise<Map<string, KnownClaim>> {
@@ -45,10 +46,11 @@ export async function readClaims(sql: Sql, ids: readonly string[], lock = false)
 /** What was answered first to requests with these idempotency keys. */
 export async function firstAnswers(
   sql: Sql,
+  registry: Registry,
   keys: readonly { partyId: string; key: string }[],
 ): Promise<Map<string, { hash: string | null; outcome: ClaimOutcome }>> {
-  const rows = await sql.query<{ partyId: string; key: string; hash: string | null; outcome: StoredOutcome }>(
-    `select c.party_id as "partyId", c.idempotency_key as key, c.request_hash as hash, e.after as outcome
+  const rows = await sql.query<{ id: string; partyId: string; key: string; hash: string | null; record: ClaimRecord }>(
+    `select c.id, c.party_id as "partyId", c.idempotency_key as key, c.request_hash as hash, e.after as record
      from unnest($1::uuid[], $2::text[]) as k(party_id, key)
        join claim c on c.party_id = k.party_id and c.idempotency_key = k.key
        cross join lateral (select after from event where subject_id = c.id::text and subject_kind = 'claim' order by id limit 1) e`,
@@ -56,21 +58,9 @@ export async function firstAnswers(
     'capacity-first-answers',
   )
   return new Map(
-    rows.map((row) => [
-      `${row.partyId}/${row.key}`,
-      { hash: row.hash, outcome: { ...restored(row.outcome), repeated: true } },
+    rows.map(({ id, partyId, key, hash, record }) => [
+      `${partyId}/${key}`,
+      { hash, outcome: outcomeFrom(registry, id, partyId, record) },
     ]),
   )
 }
-
-/** JSON has no infinity: an open end is null in an event. */
-type StoredOutcome = Omit<ClaimOutcome, 'to' | 'lines'> & {
-  to: Instant | null
-  lines: (Omit<ClaimOutcome['lines'][number], 'to'> & { to: Instant | null })[]
-}
-
-const restored = (stored: StoredOutcome): ClaimOutcome => ({
-  ...stored,
-  to: stored.to ?? Number.POSITIVE_INFINITY,
-  lines: stored.lines.map((line) => ({ ...line, to: line.to ?? Number.POSITIVE_INFINITY })),
-})

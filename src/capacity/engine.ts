@@ -566,7 +566,7 @@ export class Engine implements CapacityEngine {
     for (const id of ids) this.#pools.delete(id)
   }
 
-  /** The group is written: the pools move on, and everybody hears. */
+  /** The group is written: the pools move on, and everybody hears. Never throws. */
   async #answer(attempt: Attempt): Promise<void> {
     for (const { id, bump } of attempt.pools) if (bump) this.#pools.get(id)!.version++
     for (const [job, { outcome }] of attempt.decided) job.resolve(outcome)
@@ -602,9 +602,16 @@ export class Engine implements CapacityEngine {
     const keys = keyed.flatMap(({ task }) =>
       task.kind === 'claim' ? [{ partyId: task.request.partyId, key: task.request.idempotencyKey! }] : [],
     )
-    const first = await firstAnswers(this.database, keys).catch(() => null)
+    let first: Awaited<ReturnType<typeof firstAnswers>>
+    try {
+      first = await firstAnswers(this.database, this.registry, keys)
+    } catch (error) {
+      // Not known whether they were accepted before: no refusal may be told, so they are to ask again.
+      for (const job of keyed) job.reject(error)
+      return new Set(keyed)
+    }
     for (const job of keyed) {
-      const answer = first?.get(keyOf(job)!)
+      const answer = first.get(keyOf(job)!)
       if (!answer || job.task.kind !== 'claim') continue
       answered.add(job)
       if (answer.hash === job.task.hash) job.resolve(answer.outcome)

@@ -1,7 +1,8 @@
 /** What waits for the engine's next group, and how each kind is decided once its pools and claims are known. */
 import { BadInput, NotFound, StaleVersion, WrongState } from '../core/errors.ts'
-import type { Instant } from '../core/time.ts'
+import { type Instant, toIso } from '../core/time.ts'
 import type { Actor, NewEvent } from '../database/events.ts'
+import { recordOf } from './claim-record.ts'
 import {
   decideClaim,
   decideConvert,
@@ -203,8 +204,10 @@ function decided(world: World, job: Job, writes: Writes, before: KnownClaim | nu
         type,
         subjectKind: 'claim',
         subjectId: writes.claim.id,
-        before: before ? { state: before.state, from: before.from, to: before.to, version: before.version } : undefined,
-        after: outcome,
+        before: before
+          ? { state: before.state, from: toIso(before.from), to: toIso(before.to), version: before.version }
+          : undefined,
+        after: recordOf(world.registry, outcome),
       },
     ],
   }

@@ -43,7 +43,7 @@ test('a waiting claim takes nothing and fills when somebody gives back', async (
     `select after from event where subject_id = $1 and type = 'claim.filled'`,
     [waiting.id],
   )
-  assert.equal(event!.after.lines[0]!.quantity, 5_000)
+  assert.equal(event!.after.lines[0]!.quantity, 5)
 })
 
 test('it fills when a step opens, when an interval ends and when a hold lapses; it gives up on its date', async () => {
