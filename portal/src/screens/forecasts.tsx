@@ -5,6 +5,7 @@ import { type Page as ApiPage, useOne } from '../api.ts'
 import { useFormat } from '../format.ts'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Page, Section } from '../parts/page.tsx'
+import { SiteName } from '../parts/site-name.tsx'
 import { SearchableRows } from '../parts/table.tsx'
 import type { Forecast } from '../types.ts'
 
@@ -33,7 +34,7 @@ export function ForecastsScreen() {
                     title: t('capacity.pool'),
                     cell: (row) => (
                       <Anchor component={Link} to={`/pools/${row.poolId}`} size="sm">
-                        {row.site} · {t(`kinds.${row.kind}`, { defaultValue: row.kind })}
+                        <SiteName code={row.site} /> · {t(`kinds.${row.kind}`, { defaultValue: row.kind })}
                       </Anchor>
                     ),
                   },

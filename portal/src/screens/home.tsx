@@ -8,6 +8,7 @@ import { useFormat } from '../format.ts'
 import { useMe } from '../me.tsx'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Figure, Page, Section } from '../parts/page.tsx'
+import { SiteName } from '../parts/site-name.tsx'
 import { ListTable } from '../parts/table.tsx'
 import { PoolLine } from '../parts/use-bar.tsx'
 import type { Forecast, Invoice, Quarter, RecordedEvent, Results, Service, Site } from '../types.ts'
@@ -176,7 +177,7 @@ function Urgent() {
               {urgent.map((forecast) => (
                 <Group key={forecast.poolId} justify="space-between" wrap="nowrap">
                   <Anchor component={Link} to={`/pools/${forecast.poolId}`} size="sm">
-                    {forecast.site} · {t(`kinds.${forecast.kind}`, { defaultValue: forecast.kind })}
+                    <SiteName code={forecast.site} /> · {t(`kinds.${forecast.kind}`, { defaultValue: forecast.kind })}
                   </Anchor>
                   <Text size="sm" className="number">
                     {t('forecasts.runsOut', { date: format.date(forecast.runsOutAt) })}

@@ -9,6 +9,7 @@ import { useFormat } from '../format.ts'
 import { useMay, useMe } from '../me.tsx'
 import { Empty, Loaded, ProblemNote } from '../parts/feedback.tsx'
 import { Page, Section, State } from '../parts/page.tsx'
+import { SiteName } from '../parts/site-name.tsx'
 import { RowsTable, SearchableRows } from '../parts/table.tsx'
 import type { FailOver } from '../types.ts'
 
@@ -151,7 +152,7 @@ export function ProtectionScreen() {
                           (row.serviceName ?? '–')
                         ),
                     },
-                    { title: t('common.site'), cell: (row) => row.site },
+                    { title: t('common.site'), cell: (row) => <SiteName code={row.site} /> },
                     {
                       title: t('protection.reason'),
                       cell: (row) => t(`protection.reasons.${row.reason}`, { defaultValue: row.reason }),
@@ -175,7 +176,7 @@ export function ProtectionScreen() {
                   rows={page.items}
                   rowKey={(row) => row.id}
                   columns={[
-                    { title: t('common.site'), cell: (row) => row.site },
+                    { title: t('common.site'), cell: (row) => <SiteName code={row.site} /> },
                     { title: t('protection.mode'), cell: (row) => t(`protection.modes.${row.mode}`) },
                     { title: t('common.state'), cell: (row) => <State value={row.state} /> },
                     { title: t('common.from'), cell: (row) => format.dateTime(row.startedAt), from: 'sm' },

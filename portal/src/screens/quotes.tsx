@@ -6,6 +6,7 @@ import { useFormat } from '../format.ts'
 import { useMay, useMe } from '../me.tsx'
 import { ProblemNote } from '../parts/feedback.tsx'
 import { Page, Section, State } from '../parts/page.tsx'
+import { SiteName } from '../parts/site-name.tsx'
 import { type Column, ListTable } from '../parts/table.tsx'
 import type { Quote } from '../types.ts'
 
@@ -25,7 +26,7 @@ export function QuotesScreen() {
     { title: t('common.number'), cell: (row) => row.number },
     ...(me.party.kind === 'customer' ? [] : [{ title: t('common.customer'), cell: (row: Quote) => row.partyName }]),
     { title: t('offerings.offering'), cell: (row) => row.offeringName ?? row.offering, from: 'md' },
-    { title: t('common.site'), cell: (row) => String(row.config.site ?? '–'), from: 'sm' },
+    { title: t('common.site'), cell: (row) => <SiteName code={row.config.site as string} />, from: 'sm' },
     { title: t('common.state'), cell: (row) => <State value={row.state} /> },
     { title: t('quotes.monthly'), cell: (row) => format.money(row.estimate?.monthly), number: true, from: 'sm' },
     { title: t('quotes.expires'), cell: (row) => format.dateTime(row.expiresAt), number: true, from: 'sm' },

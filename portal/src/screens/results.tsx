@@ -6,6 +6,7 @@ import { Bars } from '../charts/bars.tsx'
 import { majorUnits, useFormat } from '../format.ts'
 import { Empty, Loaded } from '../parts/feedback.tsx'
 import { Figure, Page, Section } from '../parts/page.tsx'
+import { SiteName } from '../parts/site-name.tsx'
 import type { Quarter, Results } from '../types.ts'
 import { isRunning, signed } from './home.tsx'
 
@@ -70,7 +71,7 @@ function Report({ quarters }: { quarters: Quarter[] }) {
         />
         <Figure
           label={t('results.arpu')}
-          value={now.arpu ? format.money(now.arpu) : '–'}
+          value={now.arpu ? format.moneyCompact(now.arpu) : '–'}
           note={t('results.arpuNote')}
         />
       </SimpleGrid>
@@ -179,7 +180,9 @@ function Report({ quarters }: { quarters: Quarter[] }) {
             <Table.Tbody>
               {now.capacity.map((row) => (
                 <Table.Tr key={`${row.site}${row.kind}`}>
-                  <Table.Td>{row.site}</Table.Td>
+                  <Table.Td>
+                    <SiteName code={row.site} />
+                  </Table.Td>
                   <Table.Td>
                     {t(`kinds.${row.kind}`, { defaultValue: row.kind })} ({format.unit(row.unit)})
                   </Table.Td>

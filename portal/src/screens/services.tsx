@@ -11,6 +11,7 @@ import { useMay, useMe } from '../me.tsx'
 import { ConfigForm } from '../parts/config-form.tsx'
 import { Loaded, ProblemNote } from '../parts/feedback.tsx'
 import { Facts, Page, Section, State } from '../parts/page.tsx'
+import { SiteName } from '../parts/site-name.tsx'
 import { type Column, ListTable, RowsTable } from '../parts/table.tsx'
 import type { Amendment, Claim, Offering, Service } from '../types.ts'
 
@@ -25,7 +26,7 @@ export function serviceColumns(t: TFunction, format: Format, withParty: boolean)
       ),
     },
     ...(withParty ? [{ title: t('common.customer'), cell: (row: Service) => row.partyName }] : []),
-    { title: t('common.site'), cell: (row) => String(row.config.site ?? '–'), from: 'sm' },
+    { title: t('common.site'), cell: (row) => <SiteName code={row.config.site as string} />, from: 'sm' },
     { title: t('common.state'), cell: (row) => <State value={row.state} /> },
     { title: t('common.from'), cell: (row) => format.date(row.startsAt), number: true, from: 'sm' },
     {
@@ -119,7 +120,7 @@ export function ServiceScreen() {
                   </Anchor>,
                 ],
                 [t('offerings.offering'), data.offeringName],
-                [t('common.site'), String(data.config.site ?? '–')],
+                [t('common.site'), <SiteName code={data.config.site as string} key="site" />],
                 [t('common.from'), format.dateTime(data.startsAt)],
                 [t('common.to'), data.endsAt ? format.dateTime(data.endsAt) : t('common.openEnded')],
               ]}
@@ -151,7 +152,7 @@ function ClaimLines({ claim }: { claim: Claim }) {
       rows={rows}
       rowKey={(line) => line.line}
       columns={[
-        { title: t('common.site'), cell: (line) => line.site },
+        { title: t('common.site'), cell: (line) => <SiteName code={line.site} /> },
         { title: t('capacity.kind'), cell: (line) => t(`kinds.${line.kind}`, { defaultValue: line.kind }) },
         {
           title: t('capacity.amount'),
