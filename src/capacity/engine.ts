@@ -75,6 +75,10 @@ const GATHER_MS = 2
 const FAILED_ATTEMPTS = 5
 /** Groups after which what ended long ago is forgotten. */
 const TIDIED_EVERY = 256
+/** How often what is long past is forgotten. */
+const TIDY_EVERY_MS = 3_600_000
+/** Versions of a pool that processes can catch up over; one that is further behind reads the pool anew. */
+const LOG_VERSIONS = 10_000
 /** Claims looked at in one sweep. */
 const SWEEP_CLAIMS = 5_000
 
@@ -95,6 +99,7 @@ export class Engine implements CapacityEngine {
   #queue: Job[] = []
   #alone: (() => Promise<void>)[] = []
   #draining: Promise<void> | null = null
+  #tidyAt = performance.now() + TIDY_EVERY_MS
   #lastGroup = { size: 0, tookMs: 0 }
   /** What this engine has done, for metrics. */
   readonly statistics = { groups: 0, jobs: 0, stale: 0 }
@@ -184,6 +189,10 @@ export class Engine implements CapacityEngine {
   }
 
   async sweep(now = this.clock()): Promise<{ expired: number; filled: number }> {
+    if (performance.now() >= this.#tidyAt) {
+      this.#tidyAt = performance.now() + TIDY_EVERY_MS
+      await this.#tidy()
+    }
     const due = await this.database.query<{ id: string }>(
       `select id from claim where state in ('held', 'waiting') and expires_at <= to_timestamp($1) order by expires_at limit $2`,
       [now / 1_000, SWEEP_CLAIMS],
@@ -196,6 +205,26 @@ export class Engine implements CapacityEngine {
       expired: outcomes.filter((outcome) => outcome?.state === 'expired').length,
       filled: await this.#fill(now),
     }
+  }
+
+  /** Forgets what is long past, in memory and in the log by which processes catch up. */
+  async #tidy(): Promise<void> {
+    await this.alone(async () => {
+      const before = this.clock() - LOADED_BEFORE_MS
+      for (const pool of this.#pools.values()) {
+        if (pool.loadedFrom >= before - LOADED_BEFORE_MS) continue
+        pool.ledgers.forgetBefore(before)
+        pool.slots?.forget(before)
+        pool.loadedFrom = before
+      }
+    })
+    await this.database.query(
+      `with behind as (
+         update pool set reload_version = version - $1::bigint where version - $1::bigint > reload_version + 1000
+         returning id, reload_version)
+       delete from reservation_change c using behind b where c.pool_id = b.id and c.pool_version <= b.reload_version`,
+      [LOG_VERSIONS],
+    )
   }
 
   /** Tries every waiting claim in order of arrival, in memory first; what fits is decided like anything else. */
@@ -267,11 +296,12 @@ export class Engine implements CapacityEngine {
     })
   }
 
-  /** The pools in which standby is reserved now or later. */
-  async poolsWithStandby(): Promise<number[]> {
+  /** The pools that a fail-over concerns: those in which standby is reserved now or later, and those of the site. */
+  async poolsWithStandby(siteId: number | null): Promise<number[]> {
     const rows = await this.database.query<{ id: number }>(
-      `select distinct pool_id as id from reservation where protects_site_id is not null and ends_at > to_timestamp($1)`,
-      [toEpochSeconds(this.clock())],
+      `select distinct pool_id as id from reservation where protects_site_id is not null and ends_at > to_timestamp($1)
+       union select id from pool where site_id = $2 and party_id is null`,
+      [toEpochSeconds(this.clock()), siteId],
     )
     return rows.map(({ id }) => id).sort((a, b) => a - b)
   }
@@ -574,12 +604,12 @@ export class Engine implements CapacityEngine {
     if (decisions.some(({ writes }) => writes?.claim.state === 'waiting')) this.#someWait = true
     if (this.#someWait && decisions.some(({ writes }) => writes?.changes.some(({ to, known }) => to < known.to)))
       this.#offer()
-    if (++this.#answered % TIDIED_EVERY === 0) this.#tidy()
+    if (++this.#answered % TIDIED_EVERY === 0) this.#forgetSlots()
     await this.#answerRefused(attempt.refused)
   }
 
   /** Forgets slots that were held long ago, as if the pools had been read just now: looking for free ones stays quick. */
-  #tidy(): void {
+  #forgetSlots(): void {
     const before = this.clock() - LOADED_BEFORE_MS
     for (const pool of this.#pools.values())
       if (pool.slots && pool.loadedFrom < before) {

@@ -137,6 +137,8 @@ test('standby claimed and changed during a failure is firm at once; releases dur
   const failed = await failOver(engine, a, 'real', by)
   const during = await claim([line(home, 10, a)])
   assert.equal(during.lines[0]!.type, 'firm')
+  await assert.rejects(claim([line(a, 1)], Date.now()), /has failed/)
+  await claim([line(a, 1)], Date.now() + DAY_MS)
   await engine.release(gone.id, NOW, SYSTEM)
   assert.deepEqual(await free(), [60])
   await audited()

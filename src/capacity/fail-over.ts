@@ -62,7 +62,7 @@ interface Standing {
 export function failOver(engine: Engine, siteId: number, mode: 'drill' | 'real', by: By): Promise<FailOver> {
   const started = performance.now()
   return engine.exclusively(
-    () => engine.poolsWithStandby(),
+    () => engine.poolsWithStandby(siteId),
     async (sql, pools) => {
       const now = engine.clock()
       const [site] = await sql.query<{ code: string; name: string }>(
@@ -123,7 +123,7 @@ export function failOver(engine: Engine, siteId: number, mode: 'drill' | 'real',
 /** Ends a fail-over: what it made firm is standby again, what it left unprotected is protected again. @throws NotFound, WrongState */
 export function endFailOver(engine: Engine, failOverId: string, by: By): Promise<FailOver> {
   return engine.exclusively(
-    () => engine.poolsWithStandby(),
+    async () => engine.poolsWithStandby(await siteOf(engine, failOverId)),
     async (sql, pools) => {
       const now = engine.clock()
       const [ended] = await sql.query<FailOver>(
@@ -132,10 +132,7 @@ export function endFailOver(engine: Engine, failOverId: string, by: By): Promise
            duration_ms as "durationMs", activated, unprotected`,
         [failOverId, toEpochSeconds(now)],
       )
-      if (!ended) {
-        const [other] = await sql.query('select from fail_over where id = $1', [failOverId])
-        throw other ? new WrongState('This fail-over has ended already.') : new NotFound('fail-over', failOverId)
-      }
+      if (!ended) throw new WrongState('This fail-over has ended already.')
       const active = new Set((await activeFailOvers(sql)).map((each) => each.siteId))
       await restand(sql, pools, active, now)
       if (ended.mode === 'real')
@@ -145,6 +142,14 @@ export function endFailOver(engine: Engine, failOverId: string, by: By): Promise
       return ended
     },
   )
+}
+
+async function siteOf({ database }: Engine, failOverId: string): Promise<number> {
+  const [row] = await database.query<{ siteId: number }>('select site_id as "siteId" from fail_over where id = $1', [
+    failOverId,
+  ])
+  if (!row) throw new NotFound('fail-over', failOverId)
+  return row.siteId
 }
 
 const activeFailOvers = (sql: Sql): Promise<{ id: string; siteId: number; mode: 'drill' | 'real' }[]> =>

@@ -1,5 +1,5 @@
 /** What waits for the engine's next group, and how each kind is decided once its pools and claims are known. */
-import { BadInput, NotFound, StaleVersion, WrongState } from '../core/errors.ts'
+import { BadInput, CapacityExhausted, NotFound, StaleVersion, WrongState } from '../core/errors.ts'
 import { type Instant, toIso } from '../core/time.ts'
 import type { Actor, NewEvent } from '../database/events.ts'
 import { recordOf } from './claim-record.ts'
@@ -16,7 +16,7 @@ import {
   type World,
   type Writes,
 } from './decide.ts'
-import type { ChangeRequest, ClaimOutcome, ClaimRequest, Companion } from './model.ts'
+import type { ChangeRequest, ClaimLine, ClaimOutcome, ClaimRequest, Companion } from './model.ts'
 import { hasPlacement, type PlacementWishes, type Places } from './placement.ts'
 import type { Registry } from './registry.ts'
 
@@ -87,8 +87,10 @@ export function earliest(task: Task, claim: KnownClaim | null, now: Instant): In
  */
 export function decideTask(world: World, job: Job, claim: KnownClaim | null, places: Places | null): Decided {
   const { task } = job
-  if (task.kind === 'claim')
+  if (task.kind === 'claim') {
+    refuseFailedSite(world.registry, task.request.lines, task.request.from, job.now)
     return decided(world, job, decideClaim(world, task.id, task.request, { places }), null, 'claim.created')
+  }
   if (!claim) throw new NotFound('claim', task.claimId)
   const seen =
     task.kind === 'change'
@@ -109,6 +111,17 @@ export function decideTask(world: World, job: Job, claim: KnownClaim | null, pla
     case 'fill':
       return decideFill(world, job, claim, places)
   }
+}
+
+/** @throws CapacityExhausted when a claim would begin at a site that has failed: it may wait until it is back. */
+function refuseFailedSite(registry: Registry, lines: readonly ClaimLine[], from: Instant, now: Instant): void {
+  if (registry.failed.size === 0 || from > now) return
+  for (const { siteId } of lines)
+    if (registry.failed.has(siteId))
+      throw new CapacityExhausted(`${registry.siteName(siteId)} has failed; nothing can begin there now.`, {
+        site: registry.siteName(siteId),
+        failed: true,
+      })
 }
 
 /** A claim that does not fit joins the wait list instead. */
@@ -171,6 +184,7 @@ function decideFill(world: World, job: Job, claim: KnownClaim, places: Places | 
   if (from >= claim.to || (claim.expiresAt !== null && claim.expiresAt <= job.now))
     return decided(world, job, ended(claim, 'expired', claim.to), claim, 'claim.expired')
   const { lines, mode, holdUntil, recurrence } = claim.request!
+  refuseFailedSite(world.registry, lines, from, job.now)
   const request = { partyId: claim.partyId, from, to: claim.to, lines, mode, holdUntil, recurrence }
   const writes = decideClaim(world, claim.id, request, { seen: claim.version, places })
   return decided(world, job, { ...writes, claim: { ...writes.claim, request: claim.request } }, claim, 'claim.filled')

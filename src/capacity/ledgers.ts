@@ -130,6 +130,16 @@ export class PoolLedgers {
     return first
   }
 
+  /** Drops what was before an instant. */
+  forgetBefore(instant: Instant): void {
+    this.base.forgetBefore(instant)
+    for (const { all, honoured } of this.#demand.values()) {
+      all.forgetBefore(instant)
+      honoured.forgetBefore(instant)
+    }
+    for (const { free } of this.#ledgers) free.forgetBefore(instant)
+  }
+
   /** The sites that standby here protects. */
   get protectedSites(): number[] {
     return [...this.#demand.keys()]

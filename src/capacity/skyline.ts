@@ -178,6 +178,20 @@ export class Skyline {
     }
   }
 
+  /** Drops the steps before an instant: what holds then holds from the beginning of time on. */
+  forgetBefore(instant: Instant): void {
+    const kept = Skyline.from(this.#pointsFrom(instant))
+    this.#chunks = kept.#chunks
+    this.#first = kept.#first
+    this.#pending = kept.#pending
+    this.#minimum = kept.#minimum
+  }
+
+  *#pointsFrom(instant: Instant): Generator<SkylinePoint> {
+    yield { at: Number.NEGATIVE_INFINITY, value: this.at(instant) }
+    for (const point of this.points()) if (point.at > instant) yield point
+  }
+
   /** The chunk that holds an instant: the last whose first time is not after it. */
   #chunkAt(instant: Instant): number {
     let low = 0
