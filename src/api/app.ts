@@ -9,6 +9,7 @@ import type {
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
+  RouteOptions,
 } from 'fastify'
 import type { Sql } from '../database/connection.ts'
 import type { Party, PartyKind, Role, Scope } from '../parties/model.ts'
@@ -21,6 +22,13 @@ export type App = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >
+
+/** One route as declared, for the documents and tests made from the list. */
+export interface ListedRoute {
+  method: string
+  url: string
+  options: RouteOptions
+}
 
 /**
  * Who may use a route. Everything that is not allowed here is refused.

@@ -3,9 +3,8 @@
  * they stand in it as they are. A schema with a title becomes a component. Nothing is described twice.
  */
 import type { TSchema } from 'typebox'
-import type { Access } from './app.ts'
+import type { Access, ListedRoute } from './app.ts'
 import { FieldProblemJson, Problem } from './schemas.ts'
-import type { ListedRoute } from './server.ts'
 
 interface Schemas {
   tags?: string[]

@@ -2,14 +2,14 @@
  * The HTTP server: one Fastify instance, `/api/v1` inside it with its own hooks, and the list of nouns that add routes.
  * To add a noun, write `src/api/<noun>.ts` and add one line to `nouns.ts`.
  */
-import Fastify, { type FastifyInstance, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { pino } from 'pino'
 import { LIMITS } from '../core/limits.ts'
 import { EVENT_CHANNEL } from '../database/events.ts'
 import { listen } from '../database/notifications.ts'
 import { ACCESS_CHANNEL } from '../parties/principal.ts'
 import { guard } from './access.ts'
-import type { App } from './app.ts'
+import type { App, ListedRoute } from './app.ts'
 import { ifMatchVersion, requireIfMatch } from './etag.ts'
 import { idempotency } from './idempotency.ts'
 import { NOUNS } from './nouns.ts'
@@ -19,13 +19,6 @@ import { answerError, PROBLEM_TYPE, problemJson, unknownRoute, wrongMethod } fro
 import { refuseUnstorableAddress, refuseUnstorableText, validatorCompiler } from './validation.ts'
 
 export const API_BASE = '/api/v1'
-
-/** One route as declared, for the documents and tests made from the list. */
-export interface ListedRoute {
-  method: string
-  url: string
-  options: RouteOptions
-}
 
 export type Server = FastifyInstance & { izumiRoutes: ListedRoute[] }
 
