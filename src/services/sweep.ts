@@ -74,13 +74,13 @@ async function sweepSome(sql: Sql, now: Instant): Promise<number> {
     due.map(({ id }) => id),
     toEpochSeconds(now),
   ])
-  await appendEvents(sql, events)
   const contracts = (kind: string) => [...new Set(due.filter((one) => one.kind === kind).map((one) => one.contractId))]
   await sql.query(
     `update contract set state = 'active', version = version + 1 where id = any($1) and state = 'pending'`,
     [contracts('add')],
   )
-  await settleContracts(sql, contracts('terminate'), now, SYSTEM)
+  const ended = await settleContracts(sql, contracts('terminate'), now, SYSTEM)
+  await appendEvents(sql, [...events, ...ended])
   return due.length
 }
 

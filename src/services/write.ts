@@ -76,16 +76,16 @@ export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, wr
     rows.filter(({ early }) => early !== null),
   )
   const done = rows.filter((row) => row.effectiveAt <= row.now)
-  await appendEvents(
-    sql,
-    done.map((row) => serviceEvent(row, 'service.terminated', { endsAt: row.effectiveAt })),
-  )
-  await settleContracts(
-    sql,
-    rows.map((row) => row.contractId),
-    rows[0]!.now,
-    rows[0]!.actor,
-  )
+  const now = Math.max(...rows.map((row) => row.now))
+  await appendEvents(sql, [
+    ...done.map((row) => serviceEvent(row, 'service.terminated', { endsAt: row.effectiveAt })),
+    ...(await settleContracts(
+      sql,
+      rows.map((row) => row.contractId),
+      now,
+      rows[0]!.actor,
+    )),
+  ])
 }
 
 /** What is owed now; what was owed for an end set before is not owed any more. */
@@ -115,28 +115,28 @@ async function writeEarlyTerminations(sql: Sql, rows: readonly TerminationRow[])
       )
 }
 
-/** Contracts end with the last of their services: sets their ends, and their state once those have come. */
+/**
+ * Contracts end with the last of their services: sets their ends, and their state once those have come. Returns the
+ * events of those that ended, for the caller to append with its own.
+ */
 export async function settleContracts(
   sql: Sql,
   contractIds: readonly string[],
   now: Instant,
   actor: Actor,
-): Promise<void> {
-  const ended = await sql.query<{ id: string; partyId: string; isEnded: boolean }>(
+): Promise<NewEvent[]> {
+  const settled = await sql.query<{ id: string; partyId: string; isEnded: boolean }>(
     `update contract c set ends_at = m.ends, version = c.version + 1,
        state = case when m.ends <= to_timestamp($2) then 'ended' else c.state end
      from (select contract_id, max(ends_at) as ends from service where contract_id = any($1) group by contract_id) m
      where c.id = m.contract_id and c.state <> 'ended' and (c.ends_at <> m.ends or m.ends <= to_timestamp($2))
      returning c.id, c.party_id as "partyId", c.state = 'ended' as "isEnded"`,
-    [[...new Set(contractIds)], toEpochSeconds(now)],
+    [sqlArray([...new Set(contractIds)]), toEpochSeconds(now)],
     'settle-contracts',
   )
-  await appendEvents(
-    sql,
-    ended
-      .filter(({ isEnded }) => isEnded)
-      .map(({ id, partyId }) => ({ partyId, actor, type: 'contract.ended', subjectKind: 'contract', subjectId: id })),
-  )
+  return settled
+    .filter(({ isEnded }) => isEnded)
+    .map(({ id, partyId }) => ({ partyId, actor, type: 'contract.ended', subjectKind: 'contract', subjectId: id }))
 }
 
 /** A change of what a service is. `endsAt` only where the end moves. */
@@ -181,8 +181,8 @@ export async function writeChange(sql: Sql, row: ChangeRow): Promise<void> {
   await insertAmendments(sql, [row])
   if (row.endsAt !== null && row.endsAt !== Number.POSITIVE_INFINITY)
     await insertAmendments(sql, [{ ...row, kind: 'terminate', effectiveAt: row.endsAt, before: null, after: null }])
-  if (row.endsAt !== null) await settleContracts(sql, [row.contractId], row.now, row.actor)
-  if (isNow) await appendEvents(sql, [serviceEvent(row, 'service.changed', row.after, row.before)])
+  const ended = row.endsAt === null ? [] : await settleContracts(sql, [row.contractId], row.now, row.actor)
+  await appendEvents(sql, [...(isNow ? [serviceEvent(row, 'service.changed', row.after, row.before)] : []), ...ended])
 }
 
 /** Amendments as they are; those whose date has come are marked as applied. */
