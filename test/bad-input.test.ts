@@ -7,8 +7,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Access } from '../src/api/app.ts'
-import type { ListedRoute } from '../src/api/server.ts'
+import type { Access, ListedRoute } from '../src/api/app.ts'
 import { LIMITS } from '../src/core/limits.ts'
 import { fillPath, furnishedWorld, sample } from './support/furnished.ts'
 
