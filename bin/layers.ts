@@ -31,7 +31,8 @@ const FREE: Record<string, string[]> = {
   edge: ['core', 'feed', 'node'],
   dns: ['core', 'feed', 'node'],
   agent: ['core', 'feed', 'node'],
-  cli: ['core', 'api', 'database'],
+  replay: ORDER.slice(0, ORDER.indexOf('api')),
+  cli: [...ORDER, 'replay'],
 }
 /** Packages that only one folder may import. */
 const PACKAGES: Record<string, string[]> = {
