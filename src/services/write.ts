@@ -125,13 +125,16 @@ export async function settleContracts(
   now: Instant,
   actor: Actor,
 ): Promise<NewEvent[]> {
+  const ids = sqlArray([...new Set(contractIds)])
+  // Locked before its services are read: two that end at once, in two processes, must each see the other.
+  await sql.query('select from contract where id = any($1) order by id for update', [ids], 'lock-contracts')
   const settled = await sql.query<{ id: string; partyId: string; isEnded: boolean }>(
     `update contract c set ends_at = m.ends, version = c.version + 1,
        state = case when m.ends <= to_timestamp($2) then 'ended' else c.state end
      from (select contract_id, max(ends_at) as ends from service where contract_id = any($1) group by contract_id) m
      where c.id = m.contract_id and c.state <> 'ended' and (c.ends_at <> m.ends or m.ends <= to_timestamp($2))
      returning c.id, c.party_id as "partyId", c.state = 'ended' as "isEnded"`,
-    [sqlArray([...new Set(contractIds)]), toEpochSeconds(now)],
+    [ids, toEpochSeconds(now)],
     'settle-contracts',
   )
   return settled
