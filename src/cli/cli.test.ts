@@ -37,6 +37,7 @@ function izumi(args: string[], environment: Record<string, string> = {}, input =
         DATABASE_URL: world.database.url,
         LC_ALL: 'en_GB.UTF-8',
         TZ: 'UTC',
+        NODE_COMPILE_CACHE: join(folder, 'compiled'),
         ...environment,
       },
     })
