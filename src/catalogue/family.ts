@@ -4,7 +4,7 @@
  * `services/families/` and one line in the list that `main.ts` hands to the platform.
  */
 import type { TObject } from 'typebox'
-import { Value } from 'typebox/value'
+import { Compile, type Validator } from 'typebox/compile'
 import { BadInput, NotFound, Refusal } from '../core/errors.ts'
 import type { Quantity } from '../core/quantity.ts'
 
@@ -78,6 +78,18 @@ export interface ServiceFamily<Config = unknown> {
   }
 }
 
+const validators = new WeakMap<TObject, Validator>()
+
+/** The compiled schema of a family; compiled once. */
+function validatorOf(schema: TObject): Validator {
+  let validator = validators.get(schema)
+  if (!validator) {
+    validator = Compile(schema) as unknown as Validator
+    validators.set(schema, validator)
+  }
+  return validator
+}
+
 /**
  * A choice merged over an offering's defaults, checked against the family's schema.
  * @throws BadInput with every wrong field when the choice does not fit.
@@ -88,8 +100,9 @@ export function checkedConfig<Config>(
   choice: Record<string, unknown>,
 ): Config {
   const config = { ...defaults, ...choice }
-  if (!Value.Check(family.config, config)) {
-    const fields = [...Value.Errors(family.config, config)]
+  const validator = validatorOf(family.config)
+  if (!validator.Check(config)) {
+    const fields = [...validator.Errors(config)]
       .filter(({ keyword }) => keyword !== 'boolean')
       .slice(0, MAX_FIELD_PROBLEMS)
       .map(({ instancePath, message, params }) => ({

@@ -50,6 +50,8 @@ const SETTINGS = {
   timezone: 'UTC',
   log_timezone: 'UTC',
   jit: 'off',
+  // The data lies in memory or on a solid-state disk: a few hundred look-ups by index beat reading a table whole.
+  random_page_cost: '1.1',
 }
 
 /** Opens the data folder, creating it on first use. `adopt` takes over a server left running by a killed program. */

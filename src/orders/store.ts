@@ -131,7 +131,8 @@ export const amendmentsOf = (sql: Sql, by: { contractId: string } | { serviceId:
   sql.query<Amendment>(
     `select id, contract_id as "contractId", service_id as "serviceId", kind, effective_at as "effectiveAt",
        withdrawn_at as "withdrawnAt", applied_at as "appliedAt", before, after, created_at as "createdAt"
-     from amendment where ${'contractId' in by ? 'contract_id' : 'service_id'} = $1
+     from amendment
+     where service_id ${'contractId' in by ? 'in (select id from service where contract_id = $1)' : '= $1'}
      order by effective_at, created_at, id limit ${SHOWN_AMENDMENTS}`,
     ['contractId' in by ? by.contractId : by.serviceId],
   )

@@ -4,6 +4,8 @@
  * ends gives back first, waiting orders are filled, then what arrives is decided in order. So the result depends on the
  * file, the start and the supply alone, and a second run into an equal database gives the same.
  *
+ * When the file ends, time goes on until nobody waits, and then what still runs is given back: the recording stopped there.
+ *
  * Each site has an engine of its own, as two processes would: their pools are not the same, so their groups are written
  * side by side and both cores have work.
  */
@@ -82,6 +84,9 @@ export function defaultStart(now: Instant, zone: string): Instant {
   return startOfDate(addDays(firstOfLast, -2), zone)
 }
 
+/** Seconds between the instants looked at when no order arrives any more. */
+const AFTER_SECONDS = 300
+
 /** Plays all orders. @throws WrongState when the sites or the offering are not there */
 export async function replayOrders(
   { database, families }: Pick<Desk, 'database' | 'families'>,
@@ -121,6 +126,8 @@ class Player {
   readonly sites: Map<string, number>
   readonly played: Played
   readonly #ends = new Map<number, Running[]>()
+  /** What still ran when the recording stopped. */
+  readonly #endless: Running[] = []
   readonly #contracts = new Map<number, string>()
   readonly #waiting = new Map<string, Waiting>()
 
@@ -179,24 +186,14 @@ class Player {
     await Promise.all([...this.desks.values()].map(({ capacity }) => capacity.close()))
   }
 
-  /** From instant to instant, until no order is left to arrive. */
+  /** From instant to instant, until no order is left to arrive and nobody waits; then all that still runs is given back. */
   async play(): Promise<void> {
     let next = 0
     const instants = new Set<number>()
     for (const { arrivalSeconds } of this.orders) instants.add(arrivalSeconds)
-    for (const seconds of instants) {
-      const due = [...this.#ends.keys()].filter((end) => end <= seconds).sort((a, b) => a - b)
-      // With nobody waiting, what ends and what arrives are one group of the engine's, decided in the order of time. Who
-      // waits comes before who arrives, at the instant at which something is given back.
-      const ended: Promise<void>[] = []
-      for (const end of due) {
-        ended.push(this.#end(end))
-        if (this.#waiting.size === 0) continue
-        await Promise.all(ended)
-        await this.#fillWaiting()
-      }
-      this.played.at = this.options.start + seconds * SECOND_MS
-      if (this.#waiting.size > 0) await this.#fillWaiting()
+    let seconds = 0
+    for (seconds of instants) {
+      const ended = await this.#moveTo(seconds)
       const arrived: RecordedOrder[] = []
       while (next < this.orders.length && this.orders[next]!.arrivalSeconds === seconds)
         arrived.push(this.orders[next++]!)
@@ -204,17 +201,46 @@ class Player {
       this.played.orders += arrived.length
       this.options.progress?.(this.played)
     }
+    while (this.#waiting.size > 0) {
+      seconds += AFTER_SECONDS
+      await Promise.all(await this.#moveTo(seconds))
+    }
+    for (const running of [...this.#ends.values(), this.#endless]) await this.#giveBack(running)
+    this.#ends.clear()
   }
 
-  async #end(seconds: number): Promise<void> {
+  /**
+   * Lets time go on to an instant: what ends by then gives back. With nobody waiting, what ends and what arrives next are
+   * one group of the engine's, decided in the order of time, so the endings are handed back on their way. Who waits comes
+   * before who arrives, at the instant at which something is given back.
+   */
+  async #moveTo(seconds: number): Promise<Promise<void>[]> {
+    const due = [...this.#ends.keys()].filter((end) => end <= seconds).sort((a, b) => a - b)
+    const ended: Promise<void>[] = []
+    for (const end of due) {
+      ended.push(this.#end(end))
+      if (this.#waiting.size === 0) continue
+      await Promise.all(ended)
+      await this.#fillWaiting()
+    }
+    this.played.at = this.options.start + seconds * SECOND_MS
+    if (this.#waiting.size > 0) await this.#fillWaiting()
+    return ended
+  }
+
+  #end(seconds: number): Promise<void> {
     const ending = this.#ends.get(seconds)!
     this.#ends.delete(seconds)
     this.played.at = this.options.start + seconds * SECOND_MS
+    return this.#giveBack(ending)
+  }
+
+  async #giveBack(running: readonly Running[]): Promise<void> {
     const { at } = this.played
     await Promise.all(
-      ending.map((service) => submitTermination(this.desks.get(service.site)!, service, at, at, REPLAY, null)),
+      running.map((service) => submitTermination(this.desks.get(service.site)!, service, at, at, REPLAY, null)),
     )
-    this.played.ended += ending.length
+    this.played.ended += running.length
   }
 
   /** First come, first served at the preferred site, then at the other, then on the wait list. */
@@ -278,7 +304,10 @@ class Player {
 
   #begin(order: RecordedOrder, site: string, { row, claimId }: PreparedOrder, at: Instant): void {
     this.played.accepted++
-    if (order.lifetimeSeconds === null) return
+    if (order.lifetimeSeconds === null) {
+      this.#endless.push({ site, id: row.serviceId, contractId: row.contractId, partyId: row.partyId, claimId })
+      return
+    }
     const end = (at - this.options.start) / SECOND_MS + order.lifetimeSeconds
     const running = { site, id: row.serviceId, contractId: row.contractId, partyId: row.partyId, claimId }
     const same = this.#ends.get(end)

@@ -157,7 +157,6 @@ create table amendment (
   created_at timestamptz not null default now()
 );
 create index amendment_service on amendment (service_id, effective_at);
-create index amendment_contract on amendment (contract_id, effective_at);
 create index amendment_suspension on amendment (service_id, effective_at) where kind in ('suspend', 'resume');
 create index amendment_due on amendment (effective_at) where applied_at is null and withdrawn_at is null;
 
