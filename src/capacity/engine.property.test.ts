@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { testDatabase } from '../../test/support/database.ts'
-import { CapacityExhausted } from '../core/errors.ts'
+import { CapacityExhausted, Overloaded } from '../core/errors.ts'
 import { DAY_MS, FOREVER } from '../core/time.ts'
 import { SYSTEM } from '../database/events.ts'
 import { auditCapacity } from './audit.ts'
@@ -16,6 +16,8 @@ import type { ClaimLine } from './model.ts'
 
 const UNITS = 20
 const DAYS = 30
+/** Connections broken on purpose. */
+const CUTS = 100
 const SEED = Number(process.env.IZUMI_SEED ?? Date.now() % 1_000_000)
 
 const database = await testDatabase()
@@ -199,33 +201,44 @@ test('connections that break in mid-write lose nothing and do nothing twice', as
   const fresh = await makeSites(database, { sites: 1, kinds: ['floor'], units: 10_000, prefix: 'break-' })
   let done = false
   const saboteur = (async () => {
-    while (!done) {
+    for (let cut = 0; cut < CUTS && !done; cut++) {
       await database
         .query(
           `select pg_terminate_backend(pid) from pg_stat_activity
            where datname = current_database() and pid <> pg_backend_pid() and state = 'active'`,
         )
         .catch(() => {})
-      await new Promise((resolve) => setTimeout(resolve, 15))
+      await new Promise((resolve) => setTimeout(resolve, random(40)))
     }
   })()
   let acknowledged = 0
-  await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      for (let attempt = 0; attempt < 40; attempt++) {
-        await claim(
-          attempt % 2 ? engine : other,
-          [{ siteId: fresh.siteIds[0]!, kind: 'floor', quantity: 1_000, type: 'firm' }],
-          NOW,
-          FOREVER,
-          false,
-        )
-        acknowledged++
-      }
-    }),
-  )
-  done = true
-  await saboteur
+  try {
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, client) => {
+        for (let attempt = 0; attempt < 40; ) {
+          try {
+            await (attempt % 2 ? engine : other).claim({
+              partyId: party,
+              from: NOW,
+              to: FOREVER,
+              lines: [{ siteId: fresh.siteIds[0]!, kind: 'floor', quantity: 1_000, type: 'firm' }],
+              mode: 'firm',
+              idempotencyKey: `${client}-${attempt}`,
+              actor: SYSTEM,
+            })
+            acknowledged++
+            attempt++
+          } catch (error) {
+            // Told to try again, a client does, under the same key.
+            if (!(error instanceof Overloaded)) throw error
+          }
+        }
+      }),
+    )
+  } finally {
+    done = true
+    await saboteur
+  }
   const [row] = await database.query<{ reserved: number }>(
     `select sum(r.quantity)::float8 / 1000 as reserved from reservation r join pool p on p.id = r.pool_id where p.site_id = $1`,
     [fresh.siteIds[0]],
