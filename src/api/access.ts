@@ -56,6 +56,7 @@ function refuseForeignOrigin(request: FastifyRequest, publicUrl: string): void {
 export function guard(app: App, database: Database, publicUrl: string): void {
   const principals = new Principals(database)
   const visible = new Map<string, Party>()
+  let forgotten = 0
 
   app.decorateRequest('principal', null as unknown as Principal)
   app.decorateRequest('tenant', function tenant(this: FastifyRequest, work) {
@@ -65,10 +66,12 @@ export function guard(app: App, database: Database, publicUrl: string): void {
     const key = `${this.principal.partyId} ${idOrCode}`
     const kept = visible.get(key)
     if (kept) return kept
+    const asked = forgotten
     const party = await this.tenant((sql) => findParty(sql, idOrCode))
     if (!party) throw new NotFound('party', idOrCode)
     if (visible.size >= KEPT_PARTIES) visible.clear()
-    visible.set(key, party)
+    // What was read before something changed is not kept after it.
+    if (asked === forgotten) visible.set(key, party)
     return party
   })
 
@@ -107,6 +110,7 @@ export function guard(app: App, database: Database, publicUrl: string): void {
   })
 
   app.decorate('forgetAccess', () => {
+    forgotten++
     principals.forget()
     visible.clear()
     for (const tell of app.signals.access) tell()

@@ -41,6 +41,12 @@ export async function serveSite(server: FastifyInstance, portalFolder: string): 
         pageTitle: 'Izumi API',
         withDefaultFonts: false,
         hideClientButton: true,
+        // Nothing of its maker's services: they would send the reader, or the description, elsewhere.
+        showDeveloperTools: 'never',
+        telemetry: false,
+        agent: { disabled: true },
+        mcp: { disabled: true },
+        favicon: '/izumi.svg',
       },
     })
   }, {})

@@ -37,7 +37,14 @@ async function contents(database: Database): Promise<Record<string, string>> {
 
 test('what was backed up is restored, every row of it, and works', async () => {
   // A follower that has handled what there was so far, and then something more happens.
-  while ((await followEvents(world.database, 'test', ['user.invited'], async () => {})) > 0);
+  // (Until all that was written can be read in order: other tests' transactions may still be running.)
+  for (let settled = false; !settled; ) {
+    const [row] = await world.database.query<{ settled: boolean }>(
+      'select max(transaction) < pg_snapshot_xmin(pg_current_snapshot()) as settled from event',
+    )
+    settled = row!.settled
+    while ((await followEvents(world.database, 'test', ['user.invited'], async () => {})) > 0);
+  }
   const progress: string[] = []
   const made = await backUp(world.database, file, ({ table }) => progress.push(table))
   assert.ok(made.rows > 100 && progress.includes('claim'))

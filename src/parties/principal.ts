@@ -60,6 +60,8 @@ export class Principals {
   readonly #database: Database
   readonly #clock: () => Instant
   readonly #kept = new Map<string, { principal: Principal; until: Instant }>()
+  /** How often everything was forgotten: what was asked before that is not kept after it. */
+  #forgotten = 0
 
   constructor(database: Database, clock: () => Instant = Date.now) {
     this.#database = database
@@ -79,6 +81,7 @@ export class Principals {
   /** The principal of a session token or API key, or null when it is not valid (any more). */
   async find(via: Principal['via'], secret: string): Promise<Principal | null> {
     const hash = hashSecret(secret)
+    const asked = this.#forgotten
     const [row] = await this.#database.query<Row>(
       via === 'session' ? BY_SESSION : BY_KEY,
       [hash],
@@ -94,6 +97,7 @@ export class Principals {
       role: row.role,
       scopes: row.scopes?.includes('*') ? null : row.scopes,
     }
+    if (asked !== this.#forgotten) return principal
     if (this.#kept.size >= KEPT_PRINCIPALS) this.#kept.delete(this.#kept.keys().next().value!)
     const until = Math.min(this.#clock() + KEPT_MS, row.expiresAt ?? Number.POSITIVE_INFINITY)
     this.#kept.set(hash, { principal, until })
@@ -102,6 +106,7 @@ export class Principals {
 
   /** Forgets everything kept: some right has changed somewhere. */
   forget(): void {
+    this.#forgotten++
     this.#kept.clear()
   }
 }
