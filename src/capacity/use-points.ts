@@ -11,21 +11,23 @@ const INDEX_MASK = (1 << INDEX_BITS) - 1
 const LOW_SPAN = 2 ** (32 - INDEX_BITS)
 const LATEST = 2 ** 42 - 1
 
-/** Numbers of a text, parted by blanks: integers, `Infinity` and `-Infinity`. */
-function* numbers(text: string): Generator<number> {
+/** Hands over the numbers of a text, parted by blanks: integers, `Infinity` and `-Infinity`, three at a time. */
+function eachThree(text: string, take: (start: number, end: number, quantity: number) => void): void {
+  const three = [0, 0, 0]
+  let place = 0
   let value = 0
   let sign = 1
-  let word = false
-  for (let place = 0; place <= text.length; place++) {
-    const code = place === text.length ? 32 : text.charCodeAt(place)
+  for (let index = 0; index <= text.length; index++) {
+    const code = index === text.length ? 32 : text.charCodeAt(index)
     if (code === 32) {
-      yield sign * (word ? Number.POSITIVE_INFINITY : value)
+      three[place++] = sign * value
+      if (place === 3) take(three[0]!, three[1]!, three[2]!)
+      if (place === 3) place = 0
       value = 0
       sign = 1
-      word = false
     } else if (code === 45) sign = -1
     else if (code >= 48 && code <= 57) value = value * 10 + (code - 48)
-    else word = true
+    else value = Number.POSITIVE_INFINITY
   }
 }
 
@@ -48,18 +50,10 @@ export function usePoints(text: string): SkylinePoint[] {
     halves[2 * events] = (instant % LOW_SPAN) * (INDEX_MASK + 1) + events
     amounts[events++] = amount
   }
-  let start = 0
-  let end = 0
-  let place = 0
-  for (const number of numbers(text)) {
-    if (place === 0) start = number
-    else if (place === 1) end = number
-    else {
-      add(start, number)
-      add(end, -number)
-    }
-    place = (place + 1) % 3
-  }
+  eachThree(text, (start, end, quantity) => {
+    add(start, quantity)
+    add(end, -quantity)
+  })
   keys.subarray(0, events).sort()
   const points: SkylinePoint[] = [{ at: Number.NEGATIVE_INFINITY, value: always }]
   let last = points[0]!
