@@ -182,7 +182,12 @@ async function main(): Promise<void> {
     const database = openDatabase(embedded?.url ?? settings.databaseUrl!, { connections: CONNECTIONS })
     closing.push({ name: 'the database', close: database.close })
     await requireDatabase(database)
-    const ran = await migrate(database)
+    const ran = await migrate(database).catch((error: Error & { code?: string }) => {
+      if (error.code !== '42501') throw error
+      throw new CannotStart(
+        `The database user may not do what Izumi needs (${error.message}). Let it own the database and create roles: alter role NAME createrole; alter database NAME owner to NAME.`,
+      )
+    })
     if (ran.length > 0) say(`Database brought to ${ran.at(-1)}.`)
 
     const capacity = await openCapacityEngine(database)
@@ -217,6 +222,7 @@ async function main(): Promise<void> {
   } catch (error) {
     if (stopping) return
     await closeAll()
+    // Two started in the same instant: the one that listens second hears of it here.
     throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? portInUse(settings.port) : error
   }
 }
