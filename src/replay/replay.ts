@@ -205,7 +205,7 @@ class Player {
       seconds += AFTER_SECONDS
       await Promise.all(await this.#moveTo(seconds))
     }
-    for (const running of [...this.#ends.values(), this.#endless]) await this.#giveBack(running)
+    await this.#giveBack([...this.#ends.values(), this.#endless].flat())
     this.#ends.clear()
   }
 
