@@ -1,46 +1,28 @@
 /**
- * The capacity engine: whatever waits is decided in memory as one group, on the skylines this process keeps of the pools,
- * and written by one statement that holds only if no pool has moved on (`write.ts`). Any number of processes may run one
- * each on the same database; together they are exact. A group that was turned down is taken back, the pools are caught
- * up, and everything is decided anew in a new transaction; after `LIMITS.optimisticAttempts` the pools are locked first.
- *
- * (OpenStack Placement retries inside its outer transaction, so that a capacity check reads an old snapshot while the
- * generation check reads a new one; on MariaDB it sold 21 to 23 of 20 units. Hence: never a retry inside.)
+ * The capacity engine, as everybody sees it. Any number of processes may run one each on the same database; together they
+ * are exact. Claims and their changes go through group commit (`groups.ts`); what changes supply runs alone between groups.
  */
-import { CapacityExhausted, KeyReused, NotFound, Overloaded, Refusal, WrongState } from '../core/errors.ts'
+import { WrongState } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
-import { LIMITS } from '../core/limits.ts'
 import { type Instant, toEpochSeconds } from '../core/time.ts'
-import { type Database, isDatabaseAway, type Sql } from '../database/connection.ts'
+import type { Database, Sql } from '../database/connection.ts'
 import { type Actor, SYSTEM } from '../database/events.ts'
-import { firstAnswers, readClaims } from './claims.ts'
-import { decideClaim, type KnownClaim, requestHash, World } from './decide.ts'
-import {
-  claimIdOf,
-  type Decided,
-  decideTask,
-  decideToWait,
-  earliest,
-  type Job,
-  placementOf,
-  poolsOfTask,
-  type Task,
-} from './jobs.ts'
-import { catchUp, LOADED_BEFORE_MS, loadPools, type PoolState } from './load.ts'
+import { decideClaim, requestHash, World } from './decide.ts'
+import { Groups } from './groups.ts'
+import { poolsOfTask } from './jobs.ts'
+import { KnownPools } from './known-pools.ts'
+import type { PoolState } from './load.ts'
 import {
   type ChangeRequest,
   type ClaimOutcome,
   type ClaimRequest,
-  type Companion,
   checkInterval,
   checkLines,
   type PoolAvailability,
   type ReleaseOptions,
 } from './model.ts'
-import { findPlaces, type Places } from './placement.ts'
 import { Registry } from './registry.ts'
 import { type Bar, LETS_PASS_MS, type WaitingClaim, WaitList } from './wait-list.ts'
-import { type SeenPool, stillAt, type Written, writeGroup } from './write.ts'
 
 export interface CapacityEngine {
   /**
@@ -65,16 +47,6 @@ export interface CapacityEngine {
   close(): Promise<void>
 }
 
-/** How long a group is held on to while the database is away, before its callers are told to try again. */
-const AWAY_PATIENCE_MS = 20_000
-const AWAY_PAUSE_MS = 100
-/** How long a group waits for the next requests of those just answered: a share of the last write, and at most. */
-const GATHER_SHARE = 0.5
-const GATHER_MS = 2
-/** Attempts that may end in a deadlock or an exclusion violation before each job is tried alone. */
-const FAILED_ATTEMPTS = 5
-/** Groups after which what ended long ago is forgotten. */
-const TIDIED_EVERY = 256
 /** How often what is long past is forgotten. */
 const TIDY_EVERY_MS = 3_600_000
 /** Versions of a pool that processes can catch up over; one that is further behind reads the pool anew. */
@@ -82,36 +54,27 @@ const LOG_VERSIONS = 10_000
 /** Claims looked at in one sweep. */
 const SWEEP_CLAIMS = 5_000
 
-interface Attempt {
-  world: World
-  claims: Map<string, KnownClaim>
-  places: Map<Job, Places>
-  decided: Map<Job, Decided>
-  refused: Map<Job, unknown>
-  pools: SeenPool[]
-}
-
 export class Engine implements CapacityEngine {
   readonly database: Database
   readonly registry = new Registry()
   readonly clock: () => Instant
-  #pools = new Map<number, PoolState>()
-  #queue: Job[] = []
-  #alone: (() => Promise<void>)[] = []
-  #draining: Promise<void> | null = null
-  #tidyAt = performance.now() + TIDY_EVERY_MS
-  #lastGroup = { size: 0, tookMs: 0 }
-  /** What this engine has done, for metrics. */
-  readonly statistics = { groups: 0, jobs: 0, stale: 0 }
+  readonly #pools: KnownPools
+  readonly #groups: Groups
   readonly #waitList = new WaitList()
-  #someWait = false
+  #tidyAt = performance.now() + TIDY_EVERY_MS
   #offering = false
-  #closed = false
-  #answered = 0
 
   constructor(database: Database, clock: () => Instant) {
     this.database = database
     this.clock = clock
+    this.#pools = new KnownPools(database, this.registry, clock)
+    this.#groups = new Groups(database, this.registry, this.#pools, this.#waitList)
+    this.#groups.onFreed = () => this.#offer()
+  }
+
+  /** What this engine has done, for metrics. */
+  get statistics(): Groups['statistics'] {
+    return this.#groups.statistics
   }
 
   async claim(request: ClaimRequest): Promise<ClaimOutcome> {
@@ -123,7 +86,7 @@ export class Engine implements CapacityEngine {
     if (request.mode === 'hold' && request.waitUntil !== undefined)
       throw new WrongState('A hold cannot wait: hold what is free, or wait for a firm claim.')
     const hash = request.idempotencyKey === undefined ? null : requestHash(request)
-    return this.#submit(
+    return this.#groups.submit(
       { kind: 'claim', id: request.id ?? newId(), request, hash },
       request.actor,
       now,
@@ -134,12 +97,17 @@ export class Engine implements CapacityEngine {
   async change(request: ChangeRequest): Promise<ClaimOutcome> {
     const now = request.now ?? this.clock()
     if (request.lines) checkLines(request.lines)
-    return this.#submit({ kind: 'change', claimId: request.claimId, request }, request.actor, now, request.companion)
+    return this.#groups.submit(
+      { kind: 'change', claimId: request.claimId, request },
+      request.actor,
+      now,
+      request.companion,
+    )
   }
 
   async release(claimId: string, at: Instant, actor: Actor, options: ReleaseOptions = {}): Promise<ClaimOutcome> {
     const { expectedVersion } = options
-    return this.#submit(
+    return this.#groups.submit(
       { kind: 'release', claimId, at, expectedVersion },
       actor,
       options.now ?? this.clock(),
@@ -149,7 +117,7 @@ export class Engine implements CapacityEngine {
 
   async convert(claimId: string, actor: Actor, options: ReleaseOptions = {}): Promise<ClaimOutcome> {
     const { expectedVersion } = options
-    return this.#submit(
+    return this.#groups.submit(
       { kind: 'convert', claimId, expectedVersion },
       actor,
       options.now ?? this.clock(),
@@ -164,13 +132,13 @@ export class Engine implements CapacityEngine {
         await this.registry.refresh(this.database)
         ids = [...this.registry.pools.values()].filter((pool) => pool.siteId === siteId && !pool.partyId)
       }
-      const pools = await this.#know(
+      const pools = await this.#pools.know(
         this.database,
         new Set(ids.map(({ id }) => id)),
         Math.min(from, this.clock()),
         false,
       )
-      await this.#follow(this.database, pools, false)
+      await this.#pools.follow(this.database, pools, false)
       return ids.flatMap(({ id, kind }) => {
         const pool = this.#pools.get(id)
         if (!pool) return []
@@ -199,7 +167,7 @@ export class Engine implements CapacityEngine {
       'capacity-due',
     )
     const outcomes = await Promise.all(
-      due.map(({ id }) => this.#submit({ kind: 'expire', claimId: id }, SYSTEM, now).catch(() => null)),
+      due.map(({ id }) => this.#groups.submit({ kind: 'expire', claimId: id }, SYSTEM, now).catch(() => null)),
     )
     return {
       expired: outcomes.filter((outcome) => outcome?.state === 'expired').length,
@@ -209,15 +177,7 @@ export class Engine implements CapacityEngine {
 
   /** Forgets what is long past, in memory and in the log by which processes catch up. */
   async #tidy(): Promise<void> {
-    await this.alone(async () => {
-      const before = this.clock() - LOADED_BEFORE_MS
-      for (const pool of this.#pools.values()) {
-        if (pool.loadedFrom >= before - LOADED_BEFORE_MS) continue
-        pool.ledgers.forgetBefore(before)
-        pool.slots?.forget(before)
-        pool.loadedFrom = before
-      }
-    })
+    await this.alone(async () => this.#pools.forgetPast())
     await this.database.query(
       `with behind as (
          update pool set reload_version = version - $1::bigint where version - $1::bigint > reload_version + 1000
@@ -230,11 +190,11 @@ export class Engine implements CapacityEngine {
   /** Tries every waiting claim in order of arrival, in memory first; what fits is decided like anything else. */
   async #fill(now: Instant): Promise<number> {
     const waiting = await this.#waitList.refresh(this.database)
-    this.#someWait = waiting.length > 0
-    if (!this.#someWait) return 0
+    this.#waitList.someWait = waiting.length > 0
+    if (!this.#waitList.someWait) return 0
     const fitting = await this.alone(() => this.#whatFits(waiting, now))
     const outcomes = await Promise.all(
-      fitting.map((claimId) => this.#submit({ kind: 'fill', claimId }, SYSTEM, now).catch(() => null)),
+      fitting.map((claimId) => this.#groups.submit({ kind: 'fill', claimId }, SYSTEM, now).catch(() => null)),
     )
     return outcomes.filter((outcome) => outcome?.state === 'active').length
   }
@@ -246,9 +206,9 @@ export class Engine implements CapacityEngine {
     )
     const poolsOf = (claim: WaitingClaim) => poolsOfTask(this.registry, { kind: 'fill', claimId: claim.id }, claim)
     const wanted = new Set(waiting.flatMap(poolsOf))
-    const pools = await this.#know(this.database, wanted, Math.min(now, this.clock()), false)
-    await this.#follow(this.database, pools, false)
-    const world = new World(this.registry, this.#pools)
+    const pools = await this.#pools.know(this.database, wanted, Math.min(now, this.clock()), false)
+    await this.#pools.follow(this.database, pools, false)
+    const world = new World(this.registry, this.#pools.states)
     const bars: Bar[] = []
     this.#waitList.bars = bars
     const fitting = waiting.filter((claim) => {
@@ -278,22 +238,17 @@ export class Engine implements CapacityEngine {
     this.#offering = true
     setImmediate(() => {
       this.#offering = false
-      if (!this.#closed) this.#fill(this.clock()).catch(() => {})
+      if (!this.#groups.closed) this.#fill(this.clock()).catch(() => {})
     })
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
-    await this.#draining
+  close(): Promise<void> {
+    return this.#groups.close()
   }
 
   /** Runs work between groups, when no decision is on its way. */
   alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closed) return Promise.reject(new Overloaded('The engine is closing.'))
-    return new Promise<T>((resolve, reject) => {
-      this.#alone.push(() => work().then(resolve, reject))
-      this.#wake()
-    })
+    return this.#groups.alone(work)
   }
 
   /** The pools that a fail-over concerns: those in which standby is reserved now or later, and those of the site. */
@@ -318,12 +273,12 @@ export class Engine implements CapacityEngine {
       await this.registry.refresh(this.database)
       const ids = await poolIds()
       const now = this.clock()
-      await this.#know(this.database, new Set(ids), now, false)
+      await this.#pools.know(this.database, new Set(ids), now, false)
       try {
         return await this.database.transaction(async (sql) => {
           await sql.query('select from pool where id = any($1) order by id for update', [ids])
-          const pools = await this.#know(sql, new Set(ids), now, true)
-          await this.#follow(sql, pools, true)
+          const pools = await this.#pools.know(sql, new Set(ids), now, true)
+          await this.#pools.follow(sql, pools, true)
           await sql.query('update pool set version = version + 1, reload_version = version + 1 where id = any($1)', [
             ids,
           ])
@@ -339,404 +294,10 @@ export class Engine implements CapacityEngine {
     })
   }
 
-  #submit(task: Task, actor: Actor, now: Instant, companion: Companion | null = null): Promise<ClaimOutcome> {
-    if (this.#closed || this.#queue.length >= LIMITS.commitQueue) return Promise.reject(new Overloaded())
-    return new Promise<ClaimOutcome>((resolve, reject) => {
-      this.#queue.push({ task, actor, now, companion, changeId: newId(), resolve, reject })
-      this.#wake()
-    })
-  }
-
-  #wake(): void {
-    this.#draining ??= new Promise((resolve) => setImmediate(resolve))
-      .then(() => this.#drain())
-      .finally(() => {
-        this.#draining = null
-        if (this.#queue.length + this.#alone.length > 0) this.#wake()
-      })
-  }
-
-  async #drain(): Promise<void> {
-    while (this.#queue.length + this.#alone.length > 0) {
-      for (const work of this.#alone.splice(0)) await work()
-      if (this.#queue.length === 0) continue
-      await this.#gather()
-      const group = this.#nextGroup()
-      const began = performance.now()
-      await this.#settle(group)
-      this.#lastGroup = { size: group.length, tookMs: performance.now() - began }
-      this.statistics.groups++
-      this.statistics.jobs += group.length
-    }
-  }
-
-  /**
-   * Gives those who were just answered a moment to ask again, so that the next group is as large as the last: without it
-   * the first of them is written alone while the others queue, and half the groups are small. Never longer than a share
-   * of what a write takes; one lone client is never held up.
-   */
-  async #gather(): Promise<void> {
-    const { size, tookMs } = this.#lastGroup
-    if (size <= 1 || this.#queue.length >= size) return
-    const until = performance.now() + Math.min(tookMs * GATHER_SHARE, GATHER_MS)
-    while (this.#queue.length < size && performance.now() < until) await new Promise((resolve) => setImmediate(resolve))
-  }
-
-  /** The next jobs, each idempotency key and each claim once: a second one waits for the first one's answer. */
-  #nextGroup(): Job[] {
-    const waiting = this.#queue.splice(0, LIMITS.commitBatch)
-    const seen = new Set<string>()
-    const later: Job[] = []
-    const group = waiting.filter((job) => {
-      const subject = claimIdOf(job.task) ?? keyOf(job)
-      if (subject === null) return true
-      const again = seen.has(subject)
-      seen.add(subject)
-      if (again) later.push(job)
-      return !again
-    })
-    this.#queue.unshift(...later)
-    return group
-  }
-
-  /** Brings a group to its answers, whatever it takes. Never throws. */
-  async #settle(jobs: Job[], firstAttempt = 0): Promise<void> {
-    let group = jobs
-    const giveUpAt = performance.now() + AWAY_PATIENCE_MS
-    for (let attempts = firstAttempt; group.length > 0; attempts++) {
-      let attempt: Attempt | null = null
-      try {
-        const locked = attempts >= LIMITS.optimisticAttempts
-        const done = locked
-          ? await this.database.transaction((sql) => this.#attempt(sql, group, true, (made) => (attempt = made)))
-          : await this.#attempt(this.database, group, false, (made) => (attempt = made))
-        if (done) {
-          await this.#answer(attempt!)
-          return
-        }
-        attempt!.world.undo()
-        this.statistics.stale++
-        await this.#follow(this.database, attempt!.pools.map(({ id }) => this.#pools.get(id)!).filter(Boolean), false)
-      } catch (error) {
-        const failed = attempt as Attempt | null
-        failed?.world.undo()
-        group = await this.#afterFailure(error, group, failed, attempts, giveUpAt)
-      }
-    }
-  }
-
-  /** Decides a group and writes it; false when it was decided on what no longer is. */
-  async #attempt(sql: Sql, group: Job[], locked: boolean, made: (attempt: Attempt) => void): Promise<boolean> {
-    const attempt = await this.#prepare(sql, group, locked)
-    made(attempt)
-    for (const job of group) if (!attempt.refused.has(job)) this.#decide(attempt, job)
-    const writers = [...attempt.decided].filter(([, { writes }]) => writes !== null)
-    const bumped = new Set(
-      writers.flatMap(([, { writes }]) => [
-        ...writes!.parts.map((part) => part.poolId),
-        ...writes!.changes.map((change) => change.known.poolId),
-      ]),
-    )
-    attempt.pools = attempt.pools.map((pool) => ({ ...pool, bump: bumped.has(pool.id) }))
-    if (writers.length === 0) return locked || (await stillAt(sql, attempt.pools))
-    const written = writers.map(
-      ([job, { writes, events }]): Written => ({
-        writes: writes!,
-        changeId: job.changeId,
-        at: job.now,
-        idempotencyKey: job.task.kind === 'claim' ? (job.task.request.idempotencyKey ?? null) : null,
-        requestHash: job.task.kind === 'claim' ? job.task.hash : null,
-        events,
-      }),
-    )
-    const companions = writersOf(writers)
-    if (companions.size === 0 || locked) {
-      const ok = await writeGroup(sql, attempt.pools, written)
-      if (ok) for (const [write, rows] of companions) await write(sql, rows)
-      return ok
-    }
-    return this.database.transaction(async (transaction) => {
-      const ok = await writeGroup(transaction, attempt.pools, written)
-      if (ok) for (const [write, rows] of companions) await write(transaction, rows)
-      return ok
-    })
-  }
-
-  #decide(attempt: Attempt, job: Job): void {
-    const { world, claims, places, decided, refused } = attempt
-    const claimId = claimIdOf(job.task)
-    const mark = world.mark
-    try {
-      const claim = claimId === null ? null : (claims.get(claimId) ?? null)
-      const decision = decideTask(world, job, claim, places.get(job) ?? null)
-      if (decision.writes) this.#waitList.check(decision.writes.claim.id, decision.writes.parts)
-      decided.set(job, decision)
-    } catch (error) {
-      world.undo(mark)
-      const waits = job.task.kind === 'claim' && job.task.request.waitUntil !== undefined
-      if (waits && error instanceof CapacityExhausted) decided.set(job, decideToWait(world, job))
-      else refused.set(job, error)
-    }
-  }
-
-  /** Finds everything a group's decisions need: parties, claims, pools. */
-  async #prepare(sql: Sql, group: Job[], locked: boolean): Promise<Attempt> {
-    await this.registry.learnParties(
-      sql,
-      group.flatMap(({ task }) => (task.kind === 'claim' ? [task.request.partyId] : [])),
-    )
-    const ids = group.flatMap(({ task }) => claimIdOf(task) ?? [])
-    const refused = new Map<Job, unknown>()
-    for (const job of group)
-      if (job.task.kind === 'claim' && !this.registry.knowsParty(job.task.request.partyId))
-        refused.set(job, new NotFound('party', job.task.request.partyId))
-    const strangers = new Map(refused)
-    group = group.filter((job) => !refused.has(job))
-    let claims = await readClaims(sql, ids)
-    let wanted = this.#poolsOf(group, claims, refused)
-    if (refused.size > strangers.size) {
-      // A site, pool or quota made by another process.
-      await this.registry.refresh(sql)
-      refused.clear()
-      for (const [job, problem] of strangers) refused.set(job, problem)
-      wanted = this.#poolsOf(group, claims, refused)
-    }
-    const choosy = new Map(
-      group.flatMap((job) => {
-        const wishes = placementOf(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null)
-        return wishes ? [[job, wishes] as const] : []
-      }),
-    )
-    if (choosy.size > 0 && (!locked || group.length > 1)) throw new NeedsLock(new Set(choosy.keys()))
-    if (locked) {
-      await sql.query('select from pool where id = any($1) order by id for update', [[...wanted]])
-      claims = await readClaims(sql, ids, true)
-    }
-    const places = new Map<Job, Places>()
-    for (const [job, wishes] of choosy) {
-      const claim = job.task.kind === 'claim' ? null : claims.get(job.task.claimId)!
-      const { partyId, from, to } = job.task.kind === 'claim' ? job.task.request : claim!
-      places.set(
-        job,
-        await findPlaces(sql, claim?.id ?? '00000000-0000-0000-0000-000000000000', partyId, { from, to }, wishes),
-      )
-    }
-    const from = Math.min(
-      ...group.map((job) => earliest(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null, job.now)),
-    )
-    const pools = await this.#know(sql, wanted, from, locked)
-    if (locked) await this.#follow(sql, pools, true)
-    return {
-      world: new World(this.registry, this.#pools),
-      claims,
-      places,
-      decided: new Map(),
-      refused,
-      pools: [...wanted]
-        .sort((a, b) => a - b)
-        .flatMap((id) => {
-          const pool = this.#pools.get(id)
-          return pool ? [{ id, version: pool.version, bump: false }] : []
-        }),
-    }
-  }
-
-  #poolsOf(group: Job[], claims: Map<string, KnownClaim>, refused: Map<Job, unknown>): Set<number> {
-    const wanted = new Set<number>()
-    for (const job of group) {
-      try {
-        for (const id of poolsOfTask(this.registry, job.task, claims.get(claimIdOf(job.task) ?? '') ?? null))
-          wanted.add(id)
-      } catch (error) {
-        refused.set(job, error)
-      }
-    }
-    return wanted
-  }
-
-  /** Reads pools that this process does not know yet, or not from early enough on. */
-  async #know(sql: Sql, ids: ReadonlySet<number>, from: Instant, locked: boolean): Promise<PoolState[]> {
-    const unknown = [...ids].filter((id) => !((this.#pools.get(id)?.loadedFrom ?? Infinity) <= from))
-    if (unknown.length > 0) {
-      const near = from >= this.clock() - LOADED_BEFORE_MS
-      const since = near ? this.clock() - LOADED_BEFORE_MS : Number.NEGATIVE_INFINITY
-      await this.#load(sql, unknown, since, locked)
-    }
-    return [...ids].flatMap((id) => this.#pools.get(id) ?? [])
-  }
-
-  async #load(sql: Sql, ids: number[], from: Instant, locked: boolean): Promise<void> {
-    const read = async (snapshot: Sql) => {
-      await this.registry.refresh(snapshot)
-      for (const state of await loadPools(snapshot, this.registry, ids, from)) this.#pools.set(state.entry.id, state)
-    }
-    if (locked) await read(sql)
-    else
-      await this.database.transaction(async (snapshot) => {
-        await snapshot.query('set transaction isolation level repeatable read, read only')
-        await read(snapshot)
-      })
-  }
-
-  /** Brings pools up to the database; what cannot be followed is read anew. */
-  async #follow(sql: Sql, pools: PoolState[], locked: boolean): Promise<void> {
-    const anew = await catchUp(sql, pools)
-    if (anew.length === 0) return
-    for (const { entry } of anew) this.#pools.delete(entry.id)
-    await this.#load(
-      sql,
-      anew.map(({ entry }) => entry.id),
-      Math.min(...anew.map(({ loadedFrom }) => loadedFrom)),
-      locked,
-    )
-  }
-
   /** Drops what this process knows of pools: they are read anew at the next use. */
   forget(ids: Iterable<number>): void {
-    for (const id of ids) this.#pools.delete(id)
+    this.#pools.forget(ids)
   }
-
-  /** The group is written: the pools move on, and everybody hears. Never throws. */
-  async #answer(attempt: Attempt): Promise<void> {
-    for (const { id, bump } of attempt.pools) if (bump) this.#pools.get(id)!.version++
-    for (const [job, { outcome }] of attempt.decided) job.resolve(outcome)
-    const decisions = [...attempt.decided.values()]
-    if (decisions.some(({ writes }) => writes?.claim.state === 'waiting')) this.#someWait = true
-    if (this.#someWait && decisions.some(({ writes }) => writes?.changes.some(({ to, known }) => to < known.to)))
-      this.#offer()
-    if (++this.#answered % TIDIED_EVERY === 0) this.#forgetSlots()
-    await this.#answerRefused(attempt.refused)
-  }
-
-  /** Forgets slots that were held long ago, as if the pools had been read just now: looking for free ones stays quick. */
-  #forgetSlots(): void {
-    const before = this.clock() - LOADED_BEFORE_MS
-    for (const pool of this.#pools.values())
-      if (pool.slots && pool.loadedFrom < before) {
-        pool.slots.forget(before)
-        pool.loadedFrom = before
-      }
-  }
-
-  /** A refusal stands unless the request was accepted before under its key. */
-  async #answerRefused(refused: Map<Job, unknown>): Promise<void> {
-    const repeats = await this.#repeats([...refused.keys()])
-    for (const [job, error] of refused) if (!repeats.has(job)) job.reject(error)
-  }
-
-  /** Answers those jobs whose idempotency key was used before, and says which they were. */
-  async #repeats(jobs: Job[]): Promise<Set<Job>> {
-    const keyed = jobs.filter((job) => keyOf(job) !== null)
-    const answered = new Set<Job>()
-    if (keyed.length === 0) return answered
-    const keys = keyed.flatMap(({ task }) =>
-      task.kind === 'claim' ? [{ partyId: task.request.partyId, key: task.request.idempotencyKey! }] : [],
-    )
-    let first: Awaited<ReturnType<typeof firstAnswers>>
-    try {
-      first = await firstAnswers(this.database, this.registry, keys)
-    } catch (error) {
-      // Not known whether they were accepted before: no refusal may be told, so they are to ask again.
-      for (const job of keyed) job.reject(error)
-      return new Set(keyed)
-    }
-    for (const job of keyed) {
-      const answer = first.get(keyOf(job)!)
-      if (!answer || job.task.kind !== 'claim') continue
-      answered.add(job)
-      if (answer.hash === job.task.hash) job.resolve(answer.outcome)
-      else job.reject(new KeyReused(job.task.request.idempotencyKey!))
-    }
-    return answered
-  }
-
-  /** What is left to do after an attempt threw. Everything tentative has been taken back. */
-  async #afterFailure(
-    error: unknown,
-    group: Job[],
-    attempt: Attempt | null,
-    attempts: number,
-    giveUpAt: number,
-  ): Promise<Job[]> {
-    if (isDatabaseAway(error)) return this.#afterAway(error, group, attempt, giveUpAt)
-    if (error instanceof NeedsLock) {
-      for (const job of group) await this.#settle([job], error.jobs.has(job) ? LIMITS.optimisticAttempts : 0)
-      return []
-    }
-    const { code } = error as { code?: string }
-    const constraint = error instanceof Refusal ? error.facts.constraint : undefined
-    if (constraint === 'claim_idempotency') {
-      const repeats = await this.#repeats(group)
-      if (repeats.size > 0) return group.filter((job) => !repeats.has(job))
-    }
-    const retry = code === '40P01' || code === '40001' || code === '23P01'
-    // Somebody else's slots are there already, or the pools are not what they seemed: look again.
-    if (attempt) this.forget(attempt.pools.map(({ id }) => id))
-    if (retry && attempts < FAILED_ATTEMPTS) return group
-    if (group.length > 1) {
-      for (const job of group) await this.#settle([job])
-      return []
-    }
-    for (const job of group) job.reject(error)
-    return []
-  }
-
-  /**
-   * The connection broke. Whether the write was committed is told by the changes' identifiers, once the pools' locks say
-   * that nothing of it is still running.
-   */
-  async #afterAway(error: unknown, group: Job[], attempt: Attempt | null, giveUpAt: number): Promise<Job[]> {
-    const writers = attempt ? [...attempt.decided].filter(([, { writes }]) => writes !== null) : []
-    if (attempt) this.forget(attempt.pools.map(({ id }) => id))
-    while (performance.now() < giveUpAt) {
-      await new Promise((resolve) => setTimeout(resolve, AWAY_PAUSE_MS))
-      if (writers.length === 0) return group
-      try {
-        const found = await this.database.transaction(async (sql) => {
-          await sql.query('select from pool where id = any($1) order by id for update', [
-            attempt!.pools.map(({ id }) => id),
-          ])
-          return sql.query<{ id: string }>('select id from claim where change_id = any($1)', [
-            writers.map(([job]) => job.changeId),
-          ])
-        })
-        if (found.length === 0) return group
-        for (const [job, { outcome }] of writers) job.resolve(outcome)
-        return group.filter((job) => !attempt!.decided.get(job)?.writes)
-      } catch (again) {
-        if (!isDatabaseAway(again)) break
-      }
-    }
-    for (const job of group) job.reject(error)
-    return []
-  }
-}
-
-/** Jobs that have to be decided one by one under a lock: those with affinity rules. */
-class NeedsLock extends Error {
-  readonly jobs: ReadonlySet<Job>
-  constructor(jobs: ReadonlySet<Job>) {
-    super('to be decided under a lock')
-    this.jobs = jobs
-  }
-}
-
-/** The party and idempotency key of a new claim, if it has one. */
-function keyOf({ task }: Job): string | null {
-  if (task.kind !== 'claim' || task.request.idempotencyKey === undefined) return null
-  return `${task.request.partyId}/${task.request.idempotencyKey}`
-}
-
-/** Each companion writer with all its rows of a group. */
-function writersOf(writers: [Job, Decided][]): Map<Companion['write'], { row: unknown; claim: ClaimOutcome }[]> {
-  const rows = new Map<Companion['write'], { row: unknown; claim: ClaimOutcome }[]>()
-  for (const [job, { outcome }] of writers) {
-    if (!job.companion) continue
-    const mine = rows.get(job.companion.write) ?? []
-    mine.push({ row: job.companion.row, claim: outcome })
-    rows.set(job.companion.write, mine)
-  }
-  return rows
 }
 
 /** Opens the engine of this process. */

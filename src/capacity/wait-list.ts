@@ -31,6 +31,8 @@ export interface WaitingClaim extends KnownClaim {
 
 export class WaitList {
   #known = new Map<string, WaitingClaim>()
+  /** Whether anybody waits, as far as this process knows. */
+  someWait = false
   /** In order of arrival. */
   bars: Bar[] = []
 
