@@ -1,9 +1,9 @@
 /** Claims as the engine reads them: with every reservation row, to decide what becomes of them. */
 import type { Sql } from '../database/connection.ts'
 import { type ClaimRecord, outcomeFrom } from './claim-record.ts'
-import type { KnownClaim, KnownPart, StoredRequest } from './decide.ts'
 import type { ClaimOutcome, ClaimState } from './model.ts'
 import type { Registry } from './registry.ts'
+import type { KnownClaim, KnownPart, StoredRequest } from './world.ts'
 
 /** Reads claims whole; with `lock` it holds their rows until the transaction ends. Those that are not there are absent. */
 export async function readClaims(sql: Sql, ids: readonly string[], lock = false): Promise<Map<string, KnownClaim>> {

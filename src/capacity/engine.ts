@@ -7,7 +7,7 @@ import { newId } from '../core/ids.ts'
 import { type Instant, toEpochSeconds } from '../core/time.ts'
 import type { Database, Sql } from '../database/connection.ts'
 import { type Actor, SYSTEM } from '../database/events.ts'
-import { decideClaim, requestHash, World } from './decide.ts'
+import { decideClaim, requestHash } from './decide.ts'
 import { Groups } from './groups.ts'
 import { poolsOfTask } from './jobs.ts'
 import { KnownPools } from './known-pools.ts'
@@ -23,6 +23,7 @@ import {
 } from './model.ts'
 import { Registry } from './registry.ts'
 import { type Bar, LETS_PASS_MS, type WaitingClaim, WaitList } from './wait-list.ts'
+import { World } from './world.ts'
 
 export interface CapacityEngine {
   /**

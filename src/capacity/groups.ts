@@ -14,7 +14,6 @@ import type { Instant } from '../core/time.ts'
 import { type Database, isDatabaseAway, type Sql } from '../database/connection.ts'
 import type { Actor } from '../database/events.ts'
 import { firstAnswers, readClaims } from './claims.ts'
-import { type KnownClaim, World } from './decide.ts'
 import {
   claimIdOf,
   type Decided,
@@ -31,6 +30,7 @@ import type { ClaimOutcome, Companion } from './model.ts'
 import { findPlaces, type Places } from './placement.ts'
 import type { Registry } from './registry.ts'
 import type { WaitList } from './wait-list.ts'
+import { type KnownClaim, World } from './world.ts'
 import { type SeenPool, stillAt, type Written, writeGroup } from './write.ts'
 
 /** How long a group is held on to while the database is away, before its callers are told to try again. */

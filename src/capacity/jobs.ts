@@ -3,22 +3,12 @@ import { BadInput, CapacityExhausted, NotFound, StaleVersion, WrongState } from 
 import { type Instant, toIso } from '../core/time.ts'
 import type { Actor, NewEvent } from '../database/events.ts'
 import { recordOf } from './claim-record.ts'
-import {
-  decideClaim,
-  decideConvert,
-  decideTarget,
-  decideWaiting,
-  type KnownClaim,
-  lastChange,
-  linesAt,
-  outcomeOf,
-  poolsOfLines,
-  type World,
-  type Writes,
-} from './decide.ts'
+import { decideClaim, decideConvert, decideWaiting, outcomeOf, poolsOfLines } from './decide.ts'
 import type { ChangeRequest, ClaimLine, ClaimOutcome, ClaimRequest, Companion } from './model.ts'
 import { hasPlacement, type PlacementWishes, type Places } from './placement.ts'
 import type { Registry } from './registry.ts'
+import { decideTarget, lastChange, linesAt } from './target.ts'
+import type { KnownClaim, World, Writes } from './world.ts'
 
 /** What is asked of the engine. */
 export type Task =

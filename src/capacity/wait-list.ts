@@ -10,7 +10,7 @@ import { CapacityExhausted } from '../core/errors.ts'
 import { DAY_MS, type Instant, toIso } from '../core/time.ts'
 import type { Sql } from '../database/connection.ts'
 import { readClaims } from './claims.ts'
-import type { KnownClaim, Part } from './decide.ts'
+import type { KnownClaim, Part } from './world.ts'
 
 /** How long a waiting claim lets later ones pass. */
 export const LETS_PASS_MS = DAY_MS

@@ -9,7 +9,7 @@
 import { type Instant, toEpochSeconds } from '../core/time.ts'
 import type { Sql } from '../database/connection.ts'
 import type { NewEvent } from '../database/events.ts'
-import type { Writes } from './decide.ts'
+import type { Writes } from './world.ts'
 
 /** One decision as it is written. */
 export interface Written {
