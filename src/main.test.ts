@@ -1,7 +1,7 @@
 /** A whole Izumi as people start it: set up once, started again on the same data, stopped, refused with a reason. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -68,6 +68,15 @@ test('it goes on by itself after its PostgreSQL was killed', async () => {
     assert.ok(Date.now() < deadline, 'it did not come back')
     await pause(100)
   }
+})
+
+test('a stop closes everything, also when the signal comes twice', async () => {
+  const lock = join(server.dataFolder, 'postgres', 'cluster', 'postmaster.pid')
+  assert.ok(existsSync(lock))
+  await server.signal('SIGINT', 2)
+  assert.match(server.output(), /Stopping \(SIGINT\)/)
+  assert.equal(existsSync(lock), false, 'PostgreSQL was left running')
+  await server.start()
 })
 
 test('what keeps it from starting is said in a sentence', () => {

@@ -31,6 +31,9 @@ const DATABASE_PATIENCE_MS = 60_000
 /** How long a stop may take before the program ends anyway. */
 const STOP_PATIENCE_MS = 20_000
 
+/** Signals closer together than this are one. */
+const SAME_SIGNAL_MS = 1_000
+
 /** A start that cannot go on, with the sentence to print. */
 class CannotStart extends Error {}
 
@@ -164,9 +167,14 @@ async function main(): Promise<void> {
       await close().catch((error) => log.error({ err: error }, `could not close ${name}`))
   }
   let stopping = false
+  let stoppedAt = 0
   const stop = (signal: NodeJS.Signals) => {
+    // Ctrl-C reaches this process twice: from the terminal, and passed on by the launcher. A second one that a person
+    // sends ends it at once.
+    if (stopping && Date.now() - stoppedAt < SAME_SIGNAL_MS) return
     if (stopping) process.exit(1)
     stopping = true
+    stoppedAt = Date.now()
     say(`\nStopping (${signal})…`)
     setTimeout(() => process.exit(1), STOP_PATIENCE_MS).unref()
     closeAll().then(() => process.exit(0))

@@ -19,6 +19,8 @@ export interface TestServer {
   output(): string
   /** Ends the process at once, as a power cut would; PostgreSQL goes on. */
   kill(): Promise<void>
+  /** Sends a signal so many times and waits for the process to end. */
+  signal(name: NodeJS.Signals, times: number): Promise<void>
   /** Starts it again on the same data and port. */
   start(): Promise<void>
   /** Stops it as a person would, and removes the data. */
@@ -88,6 +90,10 @@ export async function startServer(
     dataFolder,
     output: () => printed,
     start,
+    async signal(name, times) {
+      for (let sent = 0; sent < times; sent++) child?.kill(name)
+      if (child) await exited(child)
+    },
     async kill() {
       child?.kill('SIGKILL')
       if (child) await exited(child)
