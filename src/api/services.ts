@@ -294,9 +294,13 @@ export function serviceRoutes(app: App, platform: Platform): void {
       if (!(since < till)) throw new BadInput('/query/to', 'it is not after the start', 'a later instant')
       const partyId = (await request.visibleParty(party ?? request.principal.partyId)).id
       const { zone } = await operatorCalendar(platform)
-      const items = await request.tenant((sql) =>
-        reservedUsage(sql, { from: since, to: till, partyId, serviceId: service ?? null }, zone),
-      )
+      const asked = { from: since, to: till, partyId, serviceId: service ?? null }
+      // The party was seen through the tenant's view; reading below it as the owner spares the operator a policy check on
+      // each of a million reservations.
+      const items =
+        request.principal.partyKind === 'operator'
+          ? await reservedUsage(platform.database, asked, zone)
+          : await request.tenant((sql) => reservedUsage(sql, asked, zone))
       return { from: toIso(since)!, to: toIso(till)!, items }
     },
   )
