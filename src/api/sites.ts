@@ -153,14 +153,25 @@ export async function siteByCode(sql: Sql, code: string): Promise<SiteRow> {
 }
 
 export function siteRoutes(app: App, { database, capacity, clock }: Platform): void {
-  async function siteJson(sql: Sql, sites: SiteRow[]): Promise<Static<typeof SiteJson>[]> {
+  const asOwner = <T>(work: (sql: Sql) => Promise<T>): Promise<T> => work(database)
+
+  /** Sites with what the asker may see of them. What is free is asked of the engine once no connection is held. */
+  async function siteJson(
+    read: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>,
+    find: (sql: Sql) => Promise<SiteRow[]>,
+  ): Promise<Static<typeof SiteJson>[]> {
     const now = clock()
-    const ids = sites.map(({ id }) => id)
-    const pools = await poolsOfSites(sql, ids, now)
-    const steps = await stepsOfSites(sql, ids)
-    const free = new Map<number, number>()
-    for (const id of ids)
-      for (const pool of await capacity.availability(id, now, now + 1)) free.set(pool.poolId, pool.free)
+    const { sites, pools, steps } = await read(async (sql) => {
+      const found = await find(sql)
+      const ids = found.map(({ id }) => id)
+      return { sites: found, pools: await poolsOfSites(sql, ids, now), steps: await stepsOfSites(sql, ids) }
+    })
+    const available = await capacity.availability(
+      sites.map(({ id }) => id),
+      now,
+      now + 1,
+    )
+    const free = new Map(available.map((pool) => [pool.poolId, pool.free]))
     return sites.map(({ failedAt, ...site }) => ({
       ...site,
       failedAt: failedAt === null ? null : toIso(failedAt),
@@ -238,16 +249,19 @@ export function siteRoutes(app: App, { database, capacity, clock }: Platform): v
     async (request) => {
       const { limit, cursor, q } = request.query
       const after = cursorKey(cursor, ['number']) as [number] | null
-      return request.tenant(async (sql) => {
-        const sites = await listSites(sql, { like: likePattern(q), after: after?.[0] ?? null, limit: limit + 1 })
+      let next: string | null = null
+      const items = await siteJson(request.tenant.bind(request), async (sql) => {
+        const rows = await listSites(sql, { like: likePattern(q), after: after?.[0] ?? null, limit: limit + 1 })
         const shownSites = page(
-          sites,
+          rows,
           limit,
           (site) => [site.id],
           (site) => site,
         )
-        return { items: await siteJson(sql, shownSites.items), next: shownSites.next }
+        next = shownSites.next
+        return shownSites.items
       })
+      return { items, next }
     },
   )
 
@@ -257,12 +271,13 @@ export function siteRoutes(app: App, { database, capacity, clock }: Platform): v
       config: { access: { scope: 'capacity' } },
       schema: { tags: ['capacity'], summary: 'One site', params: SiteParams, response: { 200: SiteJson } },
     },
-    async (request, reply) =>
-      request.tenant(async (sql) => {
-        const site = await siteByCode(sql, request.params.site)
-        tag(reply, site.version)
-        return (await siteJson(sql, [site]))[0]!
-      }),
+    async (request, reply) => {
+      const [site] = await siteJson(request.tenant.bind(request), async (sql) => [
+        await siteByCode(sql, request.params.site),
+      ])
+      tag(reply, site!.version)
+      return site!
+    },
   )
 
   app.post(
@@ -279,9 +294,9 @@ export function siteRoutes(app: App, { database, capacity, clock }: Platform): v
     async (request, reply) => {
       const { principal, body } = request
       await createSite(capacity, body, { actor: principal.actor, partyId: principal.partyId })
-      const site = await siteByCode(database, body.code)
-      tag(reply, site.version)
-      return reply.code(201).send((await siteJson(database, [site]))[0]!)
+      const [site] = await siteJson(asOwner, async (sql) => [await siteByCode(sql, body.code)])
+      tag(reply, site!.version)
+      return reply.code(201).send(site!)
     },
   )
 
@@ -301,9 +316,9 @@ export function siteRoutes(app: App, { database, capacity, clock }: Platform): v
       const { principal, body } = request
       const { id } = await siteByCode(database, request.params.site)
       await changeSite(capacity, id, body, request.ifMatch(), { actor: principal.actor, partyId: principal.partyId })
-      const site = await siteByCode(database, request.params.site)
-      tag(reply, site.version)
-      return (await siteJson(database, [site]))[0]!
+      const [site] = await siteJson(asOwner, async (sql) => [await siteByCode(sql, request.params.site)])
+      tag(reply, site!.version)
+      return site!
     },
   )
 

@@ -316,10 +316,7 @@ export function outcomeOf(registry: Registry, writes: Writes, before: KnownClaim
 /** Tells a repeat of a request from another use of its idempotency key. */
 export function requestHash(request: ClaimRequest): string {
   const { partyId, from, to, lines, mode, recurrence, affinity, antiAffinity } = request
-  return (
-    request.fingerprint ??
-    createHash('sha256')
-      .update(JSON.stringify([partyId, from, String(to), lines, mode, recurrence, affinity, antiAffinity]))
-      .digest('base64url')
-  )
+  const told =
+    request.fingerprint ?? JSON.stringify([partyId, from, String(to), lines, mode, recurrence, affinity, antiAffinity])
+  return createHash('sha256').update(told).digest('base64url')
 }

@@ -37,8 +37,8 @@ export interface CapacityEngine {
   release(claimId: string, at: Instant, actor: Actor, options?: ReleaseOptions): Promise<ClaimOutcome>
   /** Makes a hold firm. @throws WrongState when it is no hold or has lapsed */
   convert(claimId: string, actor: Actor, options?: ReleaseOptions): Promise<ClaimOutcome>
-  /** What the pools of a site could give over an interval. */
-  availability(siteId: number, from: Instant, to: Instant): Promise<PoolAvailability[]>
+  /** What the pools of a site, or of several, could give over an interval. Call it outside of a transaction. */
+  availability(siteId: number | readonly number[], from: Instant, to: Instant): Promise<PoolAvailability[]>
   /**
    * Lets holds lapse and fills the wait list (its rule: `wait-list.ts`); call it about every second. What a release or a
    * lapse in this process frees is offered to those who wait at once.
@@ -126,27 +126,22 @@ export class Engine implements CapacityEngine {
     )
   }
 
-  availability(siteId: number, from: Instant, to: Instant): Promise<PoolAvailability[]> {
+  availability(siteId: number | readonly number[], from: Instant, to: Instant): Promise<PoolAvailability[]> {
+    const sites = new Set<number | null>(typeof siteId === 'number' ? [siteId] : siteId)
+    const entries = () =>
+      [...this.registry.pools.values()].filter((pool) => sites.has(pool.siteId) && pool.partyId === null)
     return this.alone(async () => {
-      let ids = [...this.registry.pools.values()].filter((pool) => pool.siteId === siteId && !pool.partyId)
-      if (ids.length === 0) {
-        await this.registry.refresh(this.database)
-        ids = [...this.registry.pools.values()].filter((pool) => pool.siteId === siteId && !pool.partyId)
-      }
-      const pools = await this.#pools.know(
-        this.database,
-        new Set(ids.map(({ id }) => id)),
-        Math.min(from, this.clock()),
-        false,
-      )
+      if (entries().length === 0) await this.registry.refresh(this.database)
+      const ids = new Set(entries().map(({ id }) => id))
+      const pools = await this.#pools.know(this.database, ids, Math.min(from, this.clock()), false)
       await this.#pools.follow(this.database, pools, false)
-      return ids.flatMap(({ id, kind }) => {
+      return entries().flatMap(({ id, siteId: at, kind }) => {
         const pool = this.#pools.get(id)
         if (!pool) return []
         return [
           {
             poolId: id,
-            siteId,
+            siteId: at!,
             kind,
             free: Math.max(0, pool.ledgers.free(from, to)),
             open: pool.capacity.minimum(from, to),
