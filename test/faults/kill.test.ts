@@ -31,10 +31,10 @@ function random(seed: number): () => number {
 test(`every acknowledged claim survives ${ROUNDS} power cuts (seed ${SEED})`, async () => {
   const next = random(SEED)
   const server = await startServer()
+  let running = true
   try {
     const operator = await operatorWithCapacity(server.url, { sites: 3, quantity: 1_000_000 })
     const acknowledged = new Map<string, string>()
-    let running = true
     let sent = 0
 
     const client = async (number: number) => {
@@ -109,6 +109,7 @@ test(`every acknowledged claim survives ${ROUNDS} power cuts (seed ${SEED})`, as
       await database.close()
     }
   } finally {
+    running = false
     await server.stop()
   }
 })
