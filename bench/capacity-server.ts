@@ -2,9 +2,7 @@
  * A whole server in a process of its own, for benchmarks: embedded PostgreSQL (or `DATABASE_URL`), 100 sites with four
  * kinds each, the real HTTP API. Sends its address, key and sites to the parent, and does what the parent asks.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { pino } from 'pino'
 import type { Platform } from '../src/api/platform.ts'
 import { buildServer } from '../src/api/server.ts'
@@ -15,6 +13,7 @@ import { hashSecret, newId, newSecret } from '../src/core/ids.ts'
 import { openDatabase } from '../src/database/connection.ts'
 import { startEmbedded } from '../src/database/embedded.ts'
 import { migrate } from '../src/database/migrate.ts'
+import { temporaryFolder } from '../test/support/folder.ts'
 
 export const KINDS = ['rack-units', 'power', 'area', 'ports']
 const SITES = 100
@@ -32,7 +31,7 @@ export interface Ready {
 export type Ask = { reservations: number } | 'audit' | 'stop'
 
 if (process.send) {
-  const folder = process.env.DATABASE_URL ? null : mkdtempSync(join(tmpdir(), 'izumi-bench-'))
+  const folder = process.env.DATABASE_URL ? null : temporaryFolder('izumi-bench-')
   const embedded = folder ? await startEmbedded(folder) : null
   const database = openDatabase(embedded?.url ?? process.env.DATABASE_URL!)
   await migrate(database)

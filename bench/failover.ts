@@ -1,7 +1,5 @@
 /** A fail-over of a site with 1,000 protected claims, and back: how long, and whether capacity is what it was. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { auditCapacity } from '../src/capacity/audit.ts'
 import { openCapacityEngine } from '../src/capacity/engine.ts'
 import { endFailOver, failOver } from '../src/capacity/fail-over.ts'
@@ -11,6 +9,7 @@ import { openDatabase } from '../src/database/connection.ts'
 import { startEmbedded } from '../src/database/embedded.ts'
 import { SYSTEM } from '../src/database/events.ts'
 import { migrate } from '../src/database/migrate.ts'
+import { temporaryFolder } from '../test/support/folder.ts'
 import { compare, median } from './measure.ts'
 
 const KINDS = ['rack-units', 'power', 'area', 'ports']
@@ -19,7 +18,7 @@ const ROUNDS = 5
 export async function bench(options: string[]): Promise<void> {
   const at = options.indexOf('--claims')
   const claims = at < 0 ? 1_000 : Number(options[at + 1])
-  const folder = process.env.DATABASE_URL ? null : mkdtempSync(join(tmpdir(), 'izumi-failover-'))
+  const folder = process.env.DATABASE_URL ? null : temporaryFolder('izumi-failover-')
   const embedded = folder ? await startEmbedded(folder) : null
   const database = openDatabase(embedded?.url ?? process.env.DATABASE_URL!)
   await migrate(database)

@@ -1,12 +1,11 @@
 /** The race for the last units in full: 16 clients × 40 attempts on pools of 20, over one engine and several processes. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { auditCapacity } from '../src/capacity/audit.ts'
 import { openDatabase } from '../src/database/connection.ts'
 import { startEmbedded } from '../src/database/embedded.ts'
 import { migrate } from '../src/database/migrate.ts'
 import { race, UNITS } from '../test/race.ts'
+import { temporaryFolder } from '../test/support/folder.ts'
 import { compare } from './measure.ts'
 
 const option = (options: string[], name: string, usual: number): number => {
@@ -16,7 +15,7 @@ const option = (options: string[], name: string, usual: number): number => {
 
 export async function bench(options: string[]): Promise<void> {
   const rounds = option(options, 'rounds', 50)
-  const folder = process.env.DATABASE_URL ? null : mkdtempSync(join(tmpdir(), 'izumi-race-'))
+  const folder = process.env.DATABASE_URL ? null : temporaryFolder('izumi-race-')
   const embedded = folder ? await startEmbedded(folder) : null
   const database = openDatabase(embedded?.url ?? process.env.DATABASE_URL!)
   await migrate(database)
