@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { testDatabase } from '../../test/support/database.ts'
-import { CapacityExhausted, KeyReused } from '../core/errors.ts'
+import { CapacityExhausted, KeyReused, type Refusal } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
+import { LIMITS } from '../core/limits.ts'
 import { DAY_MS, FOREVER } from '../core/time.ts'
 import { SYSTEM } from '../database/events.ts'
+import { auditCapacity } from './audit.ts'
 import { openCapacityEngine } from './engine.ts'
 import { makeContainers, makeParty, makeSites } from './fixtures.ts'
 import { type ClaimLine, companion, type SlotRun } from './model.ts'
+import { putQuota, removeQuota } from './quotas.ts'
 
 const database = await testDatabase()
 const operator = await makeParty(database, 'operator')
@@ -188,4 +191,42 @@ test('the database refuses reservations without the lock and version of their po
     ),
     /without the lock and version/,
   )
+})
+
+test('the queue is bounded: more than it holds is told to try again, and the rest is answered', async () => {
+  const none = { ...ask(at(1), at(2), line(0, 1)), lines: [{ ...line(0, 1), kind: 'nothing' }] }
+  const answers = await Promise.allSettled(Array.from({ length: LIMITS.commitQueue + 5 }, () => engine.claim(none)))
+  const codes = answers.map((answer) => (answer.status === 'rejected' ? (answer.reason as Refusal).code : 'made'))
+  assert.equal(codes.filter((code) => code === 'overloaded').length, 5)
+  assert.equal(codes.filter((code) => code === 'not-found').length, LIMITS.commitQueue)
+})
+
+test('quotas bind new claims, changes and extensions of a party and all below it, in every process', async () => {
+  const reseller = await makeParty(database, 'reseller', operator)
+  const below = await makeParty(database, 'below', reseller)
+  const other = await openCapacityEngine(database)
+  after(() => other.close())
+  const own = { ...ask(at(200), at(210), line(3, 6, 'power')), partyId: below }
+  const first = await engine.claim(own)
+  const by = { actor: SYSTEM, partyId: operator }
+  const key = { partyId: reseller, kind: 'power', siteId: null }
+  await assert.rejects(putQuota(engine, key, 5_000, by), CapacityExhausted)
+  await putQuota(engine, key, 10_000, by)
+  // The other process has not heard of the quota, and is held by it all the same.
+  await assert.rejects(other.claim({ ...own, lines: [line(2, 5, 'power')] }), /quota/)
+  const second = await other.claim({ ...own, lines: [line(2, 4, 'power')] })
+  const third = await openCapacityEngine(database)
+  after(() => third.close())
+  await assert.rejects(third.change({ claimId: second.id, lines: [line(2, 5, 'power')], actor: SYSTEM }), /quota/)
+  await third.change({ claimId: second.id, to: at(220), actor: SYSTEM })
+  await other.release(first.id, at(200), SYSTEM)
+  await third.change({ claimId: second.id, lines: [line(2, 10, 'power')], actor: SYSTEM })
+  await assert.rejects(engine.claim({ ...own, from: at(219), to: at(230), lines: [line(3, 1, 'power')] }), /quota/)
+  await engine.claim({ ...own, from: at(220), to: at(230), lines: [line(3, 10, 'power')] })
+  await removeQuota(engine, key, by)
+  await other.claim({ ...own, from: at(220), to: at(230), lines: [line(3, 1, 'power')] })
+  // Claims that counted in the withdrawn quota go on.
+  await engine.change({ claimId: second.id, to: at(230), actor: SYSTEM })
+  await other.release(second.id, NOW, SYSTEM)
+  assert.deepEqual((await auditCapacity(database)).findings, [])
 })

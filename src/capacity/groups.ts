@@ -259,8 +259,8 @@ export class Groups {
       [...claims.values()].map(({ partyId }) => partyId),
     )
     let wanted = this.#poolsOf(group, claims, refused)
-    if (refused.size > strangers.size) {
-      // A site, pool or quota made by another process.
+    if (refused.size > strangers.size || [...wanted].some((id) => !this.#registry.pools.has(id))) {
+      // A site, pool or quota made by another process, or a quota withdrawn.
       await this.#registry.refresh(sql)
       refused.clear()
       for (const [job, problem] of strangers) refused.set(job, problem)
@@ -286,8 +286,15 @@ export class Groups {
     const from = Math.min(
       ...group.map((job) => earliest(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null, job.now)),
     )
-    const pools = await this.#pools.know(sql, wanted, from, locked)
-    if (locked) await this.#pools.follow(sql, pools, true)
+    for (;;) {
+      const { generation } = this.#registry
+      const pools = await this.#pools.know(sql, wanted, from, locked)
+      if (locked) await this.#pools.follow(sql, pools, true)
+      if (this.#registry.generation === generation) break
+      // Reading pools has told of quotas or pools that were not known: they count too.
+      wanted = this.#poolsOf(group, claims, refused)
+      if (locked) await sql.query('select from pool where id = any($1) order by id for update', [[...wanted]])
+    }
     return {
       world: new World(this.#registry, this.#pools.states),
       claims,

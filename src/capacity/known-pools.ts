@@ -25,7 +25,10 @@ export class KnownPools {
 
   /** Reads pools that this process does not know yet, or not from early enough on. */
   async know(sql: Sql, ids: ReadonlySet<number>, from: Instant, locked: boolean): Promise<PoolState[]> {
-    const unknown = [...ids].filter((id) => !((this.states.get(id)?.loadedFrom ?? Infinity) <= from))
+    // Those that the registry lacks are withdrawn quotas.
+    const unknown = [...ids].filter(
+      (id) => this.#registry.pools.has(id) && !((this.states.get(id)?.loadedFrom ?? Infinity) <= from),
+    )
     if (unknown.length > 0) {
       const near = from >= this.#clock() - LOADED_BEFORE_MS
       const since = near ? this.#clock() - LOADED_BEFORE_MS : Number.NEGATIVE_INFINITY

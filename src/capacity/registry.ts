@@ -26,6 +26,8 @@ export interface PoolEntry {
 }
 
 export class Registry {
+  /** Rises whenever it is read anew: what was worked out from it before may no longer hold. */
+  generation = 0
   sites = new Map<number, SiteEntry>()
   pools = new Map<number, PoolEntry>()
   /** Sites in a fail-over, drilled or real. */
@@ -50,6 +52,7 @@ export class Registry {
     const failOvers = await sql.query<{ siteId: number; mode: string }>(
       `select site_id as "siteId", mode from fail_over where state = 'active'`,
     )
+    this.generation++
     this.sites = new Map(sites.map((site) => [site.id, site]))
     this.#siteByCode = new Map(sites.map((site) => [site.code, site]))
     this.pools = new Map(pools.map((pool) => [pool.id, pool]))

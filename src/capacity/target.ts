@@ -68,7 +68,10 @@ export function decideTarget(
     target.lines.length === 0 || begin >= target.to
       ? []
       : wishesOf(registry, claim.partyId, target.lines, mode, { from: begin, to: target.to }, recurrence)
-  const current = claim.parts.filter((part) => part.to > begin && part.from < part.to)
+  // A withdrawn quota's rows are history.
+  const current = claim.parts.filter(
+    (part) => part.to > begin && part.from < part.to && (part.type !== 'quota' || world.pools.has(part.poolId)),
+  )
   const kept = new Map<KnownPart, Instant>()
   const missing = wishes.flatMap((wish) => {
     const intervals = wish.intervals.filter((interval) => {
