@@ -145,6 +145,8 @@ export function openDatabase(url: string, options: { connections?: number } = {}
   })
   // A connection that breaks while idle is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {})
+  // Likewise one that breaks between two statements of a transaction: the next statement says so.
+  pool.on('connect', (client) => client.on('error', () => {}))
 
   async function inTransaction<T>(begin: string, work: (sql: Sql) => Promise<T>): Promise<T> {
     let client: pg.PoolClient
