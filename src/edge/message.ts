@@ -100,12 +100,22 @@ export interface StoredObject {
   prepared: unknown
 }
 
-/** A stored response in the making. */
+/**
+ * A stored response in the making. Readers of the fill that fall behind read what was written so far from here, so that a
+ * slow reader costs no memory: `read` works from the first `write` until `close`, also after `commit` (null or not).
+ */
 export interface Recording {
-  write(chunk: Buffer): void
-  /** Null when it was purged meanwhile or could not be kept. */
+  /** False once it cannot be kept (too large, no room, disk failing): later writes are dropped and `read` throws StoreFault. */
+  write(chunk: Buffer): boolean
+  readonly writtenBytes: number
+  /** Bytes first…last of what was written; both below `writtenBytes`. */
+  read(first: number, last: number): AsyncIterable<Buffer>
+  /** Null when it was purged meanwhile or could not be kept. Called once; no write comes after. */
   commit(): StoredObject | null
+  /** It will not be committed. */
   abort(): void
+  /** No reader needs `read` any more; called once, after commit or abort. */
+  close(): void
 }
 
 export interface Store {
