@@ -3,7 +3,7 @@
  * other part. Plain data and narrow faces only; nothing here runs. Field sections are flat lists (name, value, name, value…)
  * because RFC 9110 §5.3 lets a field occur many times and the order within one name has a meaning.
  */
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 
 /** A header section: name, value, name, value… names lower-case, values trimmed, in the order they came. */
 export type Fields = readonly string[]
@@ -298,4 +298,9 @@ export interface Finished {
 /** The one entry of the flow that every front calls. */
 export interface Handler {
   serve(request: EdgeRequest, reply: Reply): void
+  /**
+   * A WebSocket handshake (RFC 6455 §4.1): the connection goes through to the origin once that answers 101. `head` are
+   * bytes already read behind the handshake. Without it, Upgrade is ignored (RFC 9110 §7.8).
+   */
+  upgrade?(request: EdgeRequest, socket: Duplex, head: Buffer): void
 }
