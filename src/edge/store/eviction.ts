@@ -1,0 +1,146 @@
+/**
+ * Which object goes when there is no more room: S3-FIFO (Yang and others, SOSP 2023), counted in bytes. New objects pass a
+ * small queue first; one that is not asked for again leaves from there, so a scan that touches a million objects once pushes
+ * out nothing that is used. What was asked for moves to the main queue and stays as long as it is asked for. A use is one
+ * increment: no list is touched on a hit.
+ */
+
+/** What the queues need on an object; intrusive, so that a place in a queue costs no object of its own. */
+export interface Evictable {
+  readonly sizeBytes: number
+  /** Uses since it was last looked at, up to `USES_KEPT`. */
+  uses: number
+  queue: Queue | null
+  previous: Evictable | null
+  next: Evictable | null
+}
+
+export const USES_KEPT = 3
+
+/** Share of the room that the small queue may take. */
+const SMALL_SHARE = 0.1
+
+/** A first-in first-out list of objects and the sum of their bytes. */
+export class Queue {
+  head: Evictable | null = null
+  tail: Evictable | null = null
+  bytes = 0
+  length = 0
+
+  push(item: Evictable): void {
+    item.queue = this
+    item.previous = null
+    item.next = this.head
+    if (this.head !== null) this.head.previous = item
+    this.head = item
+    this.tail ??= item
+    this.bytes += item.sizeBytes
+    this.length++
+  }
+
+  remove(item: Evictable): void {
+    if (item.previous !== null) item.previous.next = item.next
+    else this.head = item.next
+    if (item.next !== null) item.next.previous = item.previous
+    else this.tail = item.previous
+    item.queue = item.previous = item.next = null
+    this.bytes -= item.sizeBytes
+    this.length--
+  }
+}
+
+/** Keys that left the small queue unused a while ago: one that comes again was only too far apart, and goes to main. */
+class Ghosts {
+  readonly #when = new Map<number, number>()
+
+  add(hash: number, clock: number): void {
+    this.#when.delete(hash)
+    this.#when.set(hash, clock)
+  }
+  /** Whether the key left within the last `windowBytes` of insertions. */
+  take(hash: number, clock: number, windowBytes: number): boolean {
+    const when = this.#when.get(hash)
+    if (when === undefined) return false
+    this.#when.delete(hash)
+    return clock - when <= windowBytes
+  }
+  trim(limit: number): void {
+    for (const hash of this.#when.keys()) {
+      if (this.#when.size <= limit) return
+      this.#when.delete(hash)
+    }
+  }
+}
+
+/** Ghosts kept however few objects there are, and for each object that is there. A ghost costs about 50 bytes. */
+const GHOSTS_AT_LEAST = 1_024
+
+/** FNV-1a; a collision only moves an object to the wrong queue. */
+export function hashOf(key: string): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193)
+  return hash >>> 0
+}
+
+export class Eviction<T extends Evictable & { readonly key: string }> {
+  readonly #small = new Queue()
+  readonly #main = new Queue()
+  readonly #ghosts = new Ghosts()
+  readonly #roomBytes: number
+  readonly #evict: (item: T) => void
+  /** Bytes ever inserted. */
+  #clock = 0
+
+  /** `evict` is told of each object that has to go, after it has left the queues. */
+  constructor(roomBytes: number, evict: (item: T) => void) {
+    this.#roomBytes = roomBytes
+    this.#evict = evict
+  }
+
+  get bytes(): number {
+    return this.#small.bytes + this.#main.bytes
+  }
+  get length(): number {
+    return this.#small.length + this.#main.length
+  }
+
+  add(item: T): void {
+    item.uses = 0
+    this.#clock += item.sizeBytes
+    const known = this.#ghosts.take(hashOf(item.key), this.#clock, this.#roomBytes)
+    ;(known ? this.#main : this.#small).push(item)
+    while (this.bytes > this.#roomBytes) this.#evictOne()
+  }
+
+  use(item: T): void {
+    if (item.uses < USES_KEPT) item.uses++
+  }
+
+  remove(item: T): void {
+    item.queue?.remove(item)
+  }
+
+  #evictOne(): void {
+    if (this.#small.length > 0 && (this.#small.bytes > this.#roomBytes * SMALL_SHARE || this.#main.length === 0)) {
+      const item = this.#small.tail as T
+      this.#small.remove(item)
+      if (item.uses > 1) {
+        item.uses = 0
+        this.#main.push(item)
+        return
+      }
+      this.#ghosts.add(hashOf(item.key), this.#clock)
+      this.#ghosts.trim(Math.max(GHOSTS_AT_LEAST, this.length))
+      this.#evict(item)
+      return
+    }
+    const item = this.#main.tail as T
+    this.#main.remove(item)
+    if (item.uses > 0) {
+      item.uses--
+      this.#main.push(item)
+      return
+    }
+    this.#evict(item)
+  }
+}
