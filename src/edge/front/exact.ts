@@ -1,0 +1,249 @@
+/**
+ * The exact way for HTTP/1.x: a stock `http.Server` parses, `strict.ts` judges, and what passes goes to the flow as an
+ * EdgeRequest with a Reply over the ServerResponse. The server itself never listens: connections are given to it by
+ * `emit('connection')`, either at once or when the fast way meets something that it does not understand.
+ *
+ * Invariant: a request that is refused, or that breaks off, never reaches an origin as a whole request, and a reader of
+ * an answer that broke off can tell (RFC 9112 §8).
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { type Duplex, type Readable, Transform } from 'node:stream'
+import type { EdgeRequest, Fields, Handler, Reply } from '../message.ts'
+import type { FrontLimits } from './limits.ts'
+import { peerOf } from './peer.ts'
+import { refusalBody, refusalBytes, refusalFields } from './refusal.ts'
+import { Refused, type Understood, understand } from './strict.ts'
+
+export interface ExactOptions {
+  handler: Handler
+  limits: FrontLimits
+  /** Asked before each answer: true makes it the connection's last (drain). */
+  closing?: () => boolean
+}
+
+/**
+ * A server for connections that others accept. `emit('listening')` starts its checks of time-outs, which a stock server
+ * otherwise leaves out until it listens itself; `close()` ends them.
+ */
+export function createExactServer({ handler, limits, closing = () => false }: ExactOptions): Server {
+  const server = createServer({
+    maxHeaderSize: limits.headMaxBytes,
+    headersTimeout: limits.headMs,
+    // Bodies are held to a rate (slow.ts), not to a total time: a long upload is no fault.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: Math.max(50, Math.min(1_000, limits.headMs / 4)),
+    requireHostHeader: false,
+    shouldUpgradeCallback: isWebSocket,
+  })
+  server.maxHeadersCount = limits.fieldsMax + 1
+  /** Answers under way on a connection: a broken request after them waits until they are out. */
+  const underWay = new WeakMap<Duplex, Set<ServerResponse>>()
+
+  const take = (message: IncomingMessage, response: ServerResponse) => {
+    const { socket } = message
+    const open = underWay.get(socket) ?? new Set()
+    underWay.set(socket, open)
+    open.add(response)
+    response.once('close', () => open.delete(response))
+    response.sendDate = false
+    const reply = new ExactReply(message, response, closing)
+    const understood = judge(message, limits)
+    if (understood instanceof Refused) {
+      reply.refuse(understood)
+      return
+    }
+    const { framing, ...head } = understood
+    const body = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0) ? null : message
+    const request: EdgeRequest = {
+      ...head,
+      client: peerOf(socket),
+      receivedAt: Date.now(),
+      body: body === null ? null : framing.kind === 'length' ? body : bounded(body, limits.bodyMaxBytes, reply),
+    }
+    handler.serve(request, reply)
+  }
+  server.on('request', take)
+  server.on('checkContinue', (message: IncomingMessage, response: ServerResponse) => {
+    // Continue only what will be taken: a refused request keeps its body to itself.
+    if (!(judge(message, limits) instanceof Refused)) response.writeContinue()
+    take(message, response)
+  })
+  server.on('checkExpectation', take)
+  server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const understood = judge(message, limits)
+    if (understood instanceof Refused || understood.framing.kind !== 'none' || handler.upgrade === undefined) {
+      const refused = understood instanceof Refused ? understood : new Refused(400, 'this cannot be upgraded')
+      socket.end(refusalBytes(refused))
+      return
+    }
+    const { framing: _, ...rest } = understood
+    handler.upgrade({ ...rest, client: peerOf(socket), receivedAt: Date.now(), body: null }, socket, head)
+  })
+  server.on('clientError', (fault: Error & { code?: string }, socket: Duplex) => {
+    const open = [...(underWay.get(socket) ?? [])]
+    const unfinished = open.some((response) => !response.req.complete)
+    if (unfinished) {
+      // The broken bytes belong to the body of a request that the flow has: only an answer not yet begun can say so.
+      if (open.length === 1 && !open[0]!.headersSent) socket.end(refusalBytes(refusalOf(fault)))
+      ;(socket as Socket).destroySoon()
+      return
+    }
+    let left = open.length
+    const finish = () => {
+      if (socket.writable) socket.end(refusalBytes(refusalOf(fault)))
+      ;(socket as Socket).destroySoon()
+    }
+    if (left === 0) finish()
+    for (const response of open)
+      response.once('close', () => {
+        left--
+        if (left === 0) finish()
+      })
+  })
+  server.emit('listening')
+  return server
+}
+
+/** The status for what the parser or its clock found wrong. */
+function refusalOf(fault: Error & { code?: string }): Refused {
+  switch (fault.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new Refused(431, 'the fields are too large')
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return new Refused(413, 'the chunk extensions are too large')
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Refused(408, 'the request took too long')
+    default:
+      return new Refused(400, 'the request is malformed')
+  }
+}
+
+/** The Upgrade that is passed through; any other is ignored, as RFC 9110 §7.8 allows. */
+function isWebSocket(message: IncomingMessage): boolean {
+  return message.method === 'GET' && message.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+function judge(message: IncomingMessage, limits: FrontLimits): Understood | Refused {
+  if (message.httpVersion !== '1.1' && message.httpVersion !== '1.0')
+    return new Refused(505, 'this speaks HTTP/1.0, HTTP/1.1 and HTTP/2')
+  if (message.rawHeaders.length > 2 * limits.fieldsMax) return new Refused(431, `more than ${limits.fieldsMax} fields`)
+  const understood = understand({
+    method: message.method!,
+    target: message.url!,
+    version: message.httpVersion,
+    rawFields: message.rawHeaders,
+    encrypted: 'encrypted' in message.socket,
+  })
+  if (understood instanceof Refused) return understood
+  if (understood.framing.kind === 'length' && understood.framing.bytes > limits.bodyMaxBytes)
+    return new Refused(413, `a body may have ${limits.bodyMaxBytes} bytes`)
+  return understood
+}
+
+/** A body of unknown length, ended with 413 once it passes the bound. */
+function bounded(body: Readable, maxBytes: number, reply: ExactReply): Readable {
+  let bytes = 0
+  const counted = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length
+      if (bytes <= maxBytes) return done(null, chunk)
+      reply.refuse(new Refused(413, `a body may have ${maxBytes} bytes`))
+      done(new Error('the body is too large'))
+    },
+  })
+  body.on('error', (fault) => counted.destroy(fault))
+  body.on('aborted', () => counted.destroy(new Error('the client broke off')))
+  return body.pipe(counted)
+}
+
+/** A Reply over a ServerResponse. */
+class ExactReply implements Reply {
+  readonly #message: IncomingMessage
+  readonly #response: ServerResponse & { shouldKeepAlive?: boolean }
+  readonly #closing: () => boolean
+  /** Body bytes still owed to the announced length; null: none was announced. */
+  #owedBytes: number | null = null
+  #closed = false
+  #onClose: (() => void) | null = null
+  #onDrain: (() => void) | null = null
+
+  constructor(message: IncomingMessage, response: ServerResponse, closing: () => boolean) {
+    this.#message = message
+    this.#response = response
+    this.#closing = closing
+    response.once('close', () => {
+      this.#closed = true
+      this.#onClose?.()
+    })
+    response.on('drain', () => this.#onDrain?.())
+    response.on('error', () => response.destroy())
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  informational(status: number, fields: Fields): void {
+    if (this.#closed || this.#message.httpVersion === '1.0' || this.#response.headersSent) return
+    this.#response.writeInformation(status, [...fields])
+  }
+
+  head(status: number, fields: Fields, bodyBytes: number | null): void {
+    if (this.#closed || this.#response.headersSent) return
+    const response = this.#response
+    const all = [...fields]
+    if (bodyBytes !== null && status !== 204) {
+      all.push('content-length', String(bodyBytes))
+      if (this.#message.method !== 'HEAD' && status !== 304) this.#owedBytes = bodyBytes
+    }
+    // HTTP/1.1 persists without saying so; only an end, or HTTP/1.0's wish to persist, needs the field.
+    if (this.#closing()) all.push('connection', 'close')
+    else if (this.#message.httpVersion === '1.1' && response.shouldKeepAlive) response.removeHeader('connection')
+    response.writeHead(status, all)
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#closed || this.#response.writableEnded) return true
+    if (this.#owedBytes !== null) this.#owedBytes -= chunk.length
+    return this.#response.write(chunk)
+  }
+
+  end(): void {
+    if (this.#closed || this.#response.writableEnded) return
+    if (this.#owedBytes !== null && this.#owedBytes !== 0) this.abort()
+    else this.#response.end()
+  }
+
+  abort(): void {
+    if (this.#closed) return
+    // A reset: where the end of the connection ends the body (HTTP/1.0), a plain close would look like a whole answer.
+    const { socket } = this.#message
+    if (typeof socket.resetAndDestroy === 'function' && !('encrypted' in socket)) socket.resetAndDestroy()
+    else socket.destroy()
+  }
+
+  onDrain(callback: () => void): void {
+    this.#onDrain = callback
+  }
+
+  onClose(callback: () => void): void {
+    if (this.#closed) callback()
+    else this.#onClose = callback
+  }
+
+  /** The front's own answer; nothing more is read from the connection unless the request was whole and sound. */
+  refuse(refused: Refused): void {
+    if (this.#closed) return
+    if (this.#response.headersSent) {
+      this.abort()
+      return
+    }
+    const body = refusalBody(refused)
+    const all = [...refusalFields(refused, body.length)]
+    if (refused.status >= 400) all.push('connection', 'close')
+    this.#response.writeHead(refused.status, all)
+    this.#response.end(this.#message.method === 'HEAD' ? undefined : body)
+  }
+}
