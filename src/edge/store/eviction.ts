@@ -3,6 +3,10 @@
  * small queue first; one that is not asked for again leaves from there, so a scan that touches a million objects once pushes
  * out nothing that is used. What was asked for moves to the main queue and stays as long as it is asked for. A use is one
  * increment: no list is touched on a hit.
+ *
+ * Two changes to the paper, both measured with `bench edge-trace` against LRU at every size: one use is enough to reach the
+ * main queue (two lost to LRU where nearly everything fits), and in the main queue an object larger than the mean needs
+ * more uses for another round, by the square root of how much larger it is.
  */
 
 /** What the queues need on an object; intrusive, so that a place in a queue costs no object of its own. */
@@ -15,10 +19,16 @@ export interface Evictable {
   next: Evictable | null
 }
 
-export const USES_KEPT = 3
+export const USES_KEPT = 7
 
 /** Share of the room that the small queue may take. */
 const SMALL_SHARE = 0.1
+
+/** Uses an object of mean size needs for another round in the main queue; fewer than one, so that one is plenty. */
+const USES_FOR_A_ROUND = 0.5
+
+/** Objects given another round while looking for one to evict. After so many the next goes, used or not: a bound on time. */
+const ROUNDS_AT_MOST = 512
 
 /** A first-in first-out list of objects and the sum of their bytes. */
 export class Queue {
@@ -109,7 +119,8 @@ export class Eviction<T extends Evictable & { readonly key: string }> {
     this.#clock += item.sizeBytes
     const known = this.#ghosts.take(hashOf(item.key), this.#clock, this.#roomBytes)
     ;(known ? this.#main : this.#small).push(item)
-    while (this.bytes > this.#roomBytes) this.#evictOne()
+    let rounds = 0
+    while (this.bytes > this.#roomBytes) if (!this.#evictOne(rounds < ROUNDS_AT_MOST)) rounds++
   }
 
   use(item: T): void {
@@ -120,27 +131,32 @@ export class Eviction<T extends Evictable & { readonly key: string }> {
     item.queue?.remove(item)
   }
 
-  #evictOne(): void {
-    if (this.#small.length > 0 && (this.#small.bytes > this.#roomBytes * SMALL_SHARE || this.#main.length === 0)) {
-      const item = this.#small.tail as T
-      this.#small.remove(item)
-      if (item.uses > 1) {
+  /** True when an object went; false when the one whose turn it was stays for another round. */
+  #evictOne(mayStay: boolean): boolean {
+    const small = this.#small
+    const main = this.#main
+    if (small.length > 0 && (small.bytes > this.#roomBytes * SMALL_SHARE || main.length === 0)) {
+      const item = small.tail as T
+      small.remove(item)
+      if (item.uses > 0 && mayStay) {
         item.uses = 0
-        this.#main.push(item)
-        return
+        main.push(item)
+        return false
       }
       this.#ghosts.add(hashOf(item.key), this.#clock)
       this.#ghosts.trim(Math.max(GHOSTS_AT_LEAST, this.length))
       this.#evict(item)
-      return
+      return true
     }
-    const item = this.#main.tail as T
-    this.#main.remove(item)
-    if (item.uses > 0) {
+    const meanBytes = this.bytes / this.length
+    const item = main.tail as T
+    main.remove(item)
+    if (mayStay && item.uses > 0 && item.uses * Math.sqrt(meanBytes / item.sizeBytes) >= USES_FOR_A_ROUND) {
       item.uses--
-      this.#main.push(item)
-      return
+      main.push(item)
+      return false
     }
     this.#evict(item)
+    return true
   }
 }
