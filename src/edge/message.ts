@@ -175,6 +175,11 @@ export interface CachingRules {
   readonly staleIfErrorSeconds: number | null
   /** Upper bound of a heuristic lifetime; 0: no heuristics (RFC 9111 §4.2.2). */
   readonly heuristicMaximumSeconds: number
+  /**
+   * Whether clients may ask for more or less freshness (RFC 9111 §5.2.1: max-age, min-fresh, max-stale, no-cache, no-store).
+   * Off by default, as these are advisory and let anyone reach the origin; only-if-cached is always obeyed.
+   */
+  readonly obeyRequestDirectives: boolean
   /** Slices of huge objects are fetched and stored in blocks of this size; null: whole objects. */
   readonly sliceBytes: number | null
 }

@@ -14,7 +14,7 @@ export const equalStrongly = (a: string, b: string): boolean => !isWeak(a) && !i
 export const equalWeakly = (a: string, b: string): boolean => opaque(a) === opaque(b)
 
 /** True when the tag may serve for combining bytes: well-formed and strong. */
-export const isStrong = (tag: string | null): tag is string => tag !== null && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(tag)
+export const isStrong = (tag: string | null): boolean => tag !== null && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(tag)
 
 /** True when If-None-Match names the tag or is `*` (RFC 9110 §13.1.2: then the condition is false). */
 export function noneMatchNames(ifNoneMatch: string, tag: string | null): boolean {
