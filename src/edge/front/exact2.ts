@@ -5,16 +5,16 @@
  */
 import {
   constants,
-  createServer,
-  type Http2Server,
   type IncomingHttpHeaders,
+  performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
+import type { Socket } from 'node:net'
 import { Transform } from 'node:stream'
 import type { EdgeRequest, Fields, Handler, Reply } from '../message.ts'
 import type { FrontLimits } from './limits.ts'
-import { peerOf } from './peer.ts'
+import { type Peer, peerOf } from './peer.ts'
 import { refusalBody, refusalFields } from './refusal.ts'
 import { methodFault, parseAuthority, Refused, targetFault } from './strict.ts'
 
@@ -23,37 +23,57 @@ export interface Exact2Options {
   limits: FrontLimits
 }
 
+/** nghttp2's buffers for one session. */
+const SESSION_MAX_MEGABYTES = 16
+
 /** Fields of one connection have no place in HTTP/2 (RFC 9113 §8.2.2). */
 const CONNECTION_FIELDS = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'])
 
-/** A server for connections that others accept: `emit('connection', socket)`. */
-export function createExact2Server({ handler, limits }: Exact2Options): Http2Server {
-  const server = createServer({
-    maxSendHeaderBlockLength: 64 * 1024,
-    maxHeaderListPairs: limits.fieldsMax,
-    maxSessionMemory: 16,
-    // Streams that a client resets at once cost it more than the edge (CVE-2023-44487).
-    streamResetBurst: 200,
-    streamResetRate: 33,
-    settings: { maxConcurrentStreams: limits.streamsMax, maxHeaderListSize: limits.headMaxBytes, enablePush: false },
-  })
-  server.on('session', (session: ServerHttp2Session) => {
-    session.on('error', () => session.destroy())
-    session.setTimeout(limits.idleMs, () => session.close())
-  })
-  server.on('sessionError', () => {})
-  server.on('stream', (stream: ServerHttp2Stream, _headers, flags: number, rawHeaders: string[]) => {
-    stream.on('error', () => {})
-    const reply = new StreamReply(stream)
-    const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0
-    const request = understand2(stream, rawHeaders as unknown as string[], hasBody, limits, reply)
-    if (request instanceof Refused) reply.refuse(request)
-    else {
-      reply.method = request.method
-      handler.serve(request, reply)
-    }
-  })
-  return server
+export interface Exact2Server {
+  /** Takes a connection that others accepted. */
+  accept(socket: Socket): void
+  /** Lets each session finish its streams and take no more (GOAWAY, RFC 9113 §6.8). */
+  drain(): void
+}
+
+export function createExact2Server({ handler, limits }: Exact2Options): Exact2Server {
+  const sessions = new Set<ServerHttp2Session>()
+  return {
+    accept(socket) {
+      const peer = peerOf(socket)
+      const session = performServerHandshake(socket, {
+        maxSendHeaderBlockLength: 64 * 1024,
+        maxHeaderListPairs: limits.fieldsMax,
+        maxSessionMemory: SESSION_MAX_MEGABYTES,
+        // Streams that a client resets at once cost it more than the edge (CVE-2023-44487).
+        streamResetBurst: 200,
+        streamResetRate: 33,
+        settings: {
+          maxConcurrentStreams: limits.streamsMax,
+          maxHeaderListSize: limits.headMaxBytes,
+          enablePush: false,
+        },
+      })
+      sessions.add(session)
+      session.once('close', () => sessions.delete(session))
+      session.on('error', () => session.destroy())
+      session.setTimeout(limits.idleMs, () => session.close())
+      session.on('stream', (stream: ServerHttp2Stream, _headers, flags: number, rawHeaders: string[]) => {
+        stream.on('error', () => {})
+        const reply = new StreamReply(stream)
+        const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0
+        const request = understand2(stream, rawHeaders, hasBody, peer, limits, reply)
+        if (request instanceof Refused) reply.refuse(request)
+        else {
+          reply.method = request.method
+          handler.serve(request, reply)
+        }
+      })
+    },
+    drain: () => {
+      for (const session of sessions) session.close()
+    },
+  }
 }
 
 /** Pseudo-fields and fields of one stream, judged: RFC 9113 §8.3.1. */
@@ -61,10 +81,10 @@ function understand2(
   stream: ServerHttp2Stream,
   raw: readonly string[],
   hasBody: boolean,
+  peer: Peer,
   limits: FrontLimits,
   reply: StreamReply,
 ): EdgeRequest | Refused {
-  const { socket } = stream.session!
   const pseudo: Record<string, string> = {}
   const fields: string[] = []
   let cookie: string | null = null
@@ -107,12 +127,12 @@ function understand2(
   fields.unshift('host', named.authority)
   return {
     method,
-    scheme: socket !== undefined && 'encrypted' in socket ? 'https' : 'http',
+    scheme: stream.session!.encrypted ? 'https' : 'http',
     ...named,
     target,
     version: '2',
     fields,
-    client: peerOf(socket!),
+    client: peer,
     receivedAt: Date.now(),
     body: hasBody ? bounded(stream, limits.bodyMaxBytes, reply) : null,
   }

@@ -1,0 +1,134 @@
+/**
+ * Finds what may be sent without looking at more than host, target, Accept-Encoding, If-None-Match and Range. It decides
+ * nothing by itself: the property's plan, `select`, `judge` and `answerFor` are asked with a request that has only those,
+ * and their verdict is remembered beside the stored response until that, its variants or its property change.
+ */
+import { formatHttpDate } from '../http/dates.ts'
+import { applyChanges, combinedValue, firstValue, hasField, without } from '../http/fields.ts'
+import type { EdgeRequest, Fields, Properties, Property, Store, StoredHead, StoredObject } from '../message.ts'
+import { type Answer, answerFor } from '../policy/answer.ts'
+import { formatCacheStatus } from '../policy/cache-status.ts'
+import { judge, select } from '../policy/judge.ts'
+import { nominatedBy } from '../policy/vary.ts'
+import type { Hits } from './fast.ts'
+import { Prepared } from './prepared.ts'
+import { isSafe } from './socket-reply.ts'
+
+/** Spellings of Accept-Encoding remembered for one key; more of them are for the flow. */
+const ENCODINGS_MAX = 16
+
+/** What was found out about the stored responses of one key. Lies in `prepared` of the newest of them. */
+class Choice {
+  readonly objects: readonly StoredObject[]
+  readonly property: Property
+  /** Null: Vary asks for more than the scanner reads. */
+  readonly byEncoding: Map<string, Prepared | null> | null
+  constructor(objects: readonly StoredObject[], property: Property) {
+    this.objects = objects
+    this.property = property
+    this.byEncoding = objects.every(({ head }) => variesByEncodingAtMost(head)) ? new Map() : null
+  }
+}
+
+function variesByEncodingAtMost(head: StoredHead): boolean {
+  const nominated = nominatedBy(head)
+  return nominated !== '*' && nominated.every((name) => name === 'accept-encoding')
+}
+
+export interface PreparedHitsOptions {
+  /** Asked for each request, so that a reload is seen at once. */
+  properties: () => Properties
+  store: Store
+  /** The name of this cache in Cache-Status. */
+  cacheName: string
+  sent?: Hits['sent']
+}
+
+export class PreparedHits implements Hits {
+  readonly #options: PreparedHitsOptions
+
+  constructor(options: PreparedHitsOptions) {
+    this.#options = options
+  }
+
+  find(authority: string, target: string, encoding: string, encrypted: boolean, now: number): Prepared | null {
+    const colon = authority.indexOf(':')
+    const host = colon < 0 ? authority : authority.slice(0, colon)
+    const property = this.#options.properties().find(host)
+    const key = property === null ? null : property.plainKey(target)
+    if (key === null) return null
+    const objects = this.#options.store.find(key)
+    if (objects.length === 0) return null
+    const newest = objects[0]!
+    let choice = newest.prepared as Choice | null
+    if (choice === null || choice.objects !== objects || choice.property !== property) {
+      choice = new Choice(objects, property!)
+      newest.prepared = choice
+    }
+    if (choice.byEncoding === null) return null
+    let prepared = choice.byEncoding.get(encoding)
+    if (prepared === undefined || (prepared !== null && prepared.madeFrom !== prepared.object.head)) {
+      if (choice.byEncoding.size >= ENCODINGS_MAX) return null
+      prepared = this.#prepare(choice, { authority, host, target, encoding, encrypted }, now)
+      choice.byEncoding.set(encoding, prepared)
+    }
+    if (prepared === null || prepared.freshUntil <= now || prepared.object.softPurgedAt !== null) return null
+    return prepared
+  }
+
+  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number, encrypted: boolean): void {
+    this.#options.store.use(prepared.object)
+    this.#options.sent?.(prepared, status, bodyBytes, requestBytes, encrypted)
+  }
+
+  #prepare(
+    choice: Choice,
+    asked: { authority: string; host: string; target: string; encoding: string; encrypted: boolean },
+    now: number,
+  ): Prepared | null {
+    const fields = ['host', asked.authority]
+    if (asked.encoding !== '') fields.push('accept-encoding', asked.encoding)
+    const request: EdgeRequest = {
+      method: 'GET',
+      scheme: asked.encrypted ? 'https' : 'http',
+      host: asked.host,
+      authority: asked.authority,
+      target: asked.target,
+      version: '1.1',
+      fields,
+      client: { address: '', port: 0 },
+      receivedAt: now,
+      body: null,
+    }
+    const plan = choice.property.plan(request)
+    if (plan.kind !== 'serve' || !plan.caching.enabled || !plan.keyIsPlain) return null
+    const object = select(choice.objects, request).chosen
+    if (object === null || object.body === null || object.head.bodyBytes !== object.body.length) return null
+    const verdict = judge(object, fields, now, plan.caching)
+    if (verdict.kind !== 'fresh') return null
+    // What changes with the clock is left to `Prepared`; a property that touches it is served by the flow.
+    if (plan.responseChanges.some(({ name }) => name === 'age' || name === 'cache-status')) return null
+    const whole = answerFor(object.head, request, null)
+    if (whole.body !== 'all' || whole.bodyBytes === null || !isSafe(object.head.fields)) return null
+    const notModified = answerFor(object.head, { ...request, fields: [...fields, 'if-none-match', '*'] }, null)
+    const finished = (answer: Answer): Fields => {
+      const all = applyChanges(without(answer.fields, ['cache-status']), plan.responseChanges)
+      return hasField(all, 'date') ? all : [...all, 'date', formatHttpDate(now)]
+    }
+    const inner = combinedValue(object.head.fields, 'cache-status')
+    return new Prepared({
+      object,
+      body: object.body,
+      status: whole.status,
+      fields: finished(whole),
+      notModifiedFields: finished(notModified),
+      etag: firstValue(object.head.fields, 'etag'),
+      bornAt: object.head.responseTime - object.head.correctedInitialAgeSeconds * 1_000,
+      freshUntil: now + verdict.ttlSeconds * 1_000,
+      cacheStatus: (ttlSeconds) => {
+        const own = formatCacheStatus(this.#options.cacheName, { hit: true, ttlSeconds })
+        return inner === null ? own : `${inner}, ${own}`
+      },
+    })
+  }
+}
