@@ -226,7 +226,8 @@ export interface Property {
 
 /** Finds the property of a host name (lower-case, without port). */
 export interface Properties {
-  find(host: string): Property | null
+  /** With `scheme`, `plainKey` can answer for properties that tell http from https apart; without, it leaves those to `plan`. */
+  find(host: string, scheme?: EdgeRequest['scheme']): Property | null
 }
 
 /** A request as it goes to an origin. */
