@@ -54,7 +54,7 @@ export class PreparedHits implements Hits {
   find(authority: string, target: string, encoding: string, encrypted: boolean, now: number): Prepared | null {
     const colon = authority.indexOf(':')
     const host = colon < 0 ? authority : authority.slice(0, colon)
-    const property = this.#options.properties().find(host)
+    const property = this.#options.properties().find(host, encrypted ? 'https' : 'http')
     const key = property === null ? null : property.plainKey(target)
     if (key === null) return null
     const objects = this.#options.store.find(key)
