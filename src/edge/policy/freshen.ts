@@ -4,7 +4,7 @@
  */
 import { governingDirectives } from '../http/cache-control.ts'
 import { formatHttpDate } from '../http/dates.ts'
-import { endToEnd, firstValue, hasField } from '../http/fields.ts'
+import { firstValue, hasField } from '../http/fields.ts'
 import type { CachingRules, Fields, StoredHead } from '../message.ts'
 import { correctedInitialAgeSeconds } from './age.ts'
 import { withheldFields } from './facts.ts'
@@ -18,13 +18,14 @@ import { lifetimeOf } from './lifetime.ts'
 const BOUND_TO_BYTES = new Set(['content-length', 'content-encoding', 'content-range'])
 
 export interface Update {
+  /** End-to-end fields, as an origin listener gets them. */
   readonly fields: Fields
   readonly requestTime: number
   readonly responseTime: number
 }
 
 export function freshened(head: StoredHead, update: Update, rules: CachingRules): StoredHead {
-  const incoming = endToEnd(update.fields)
+  const incoming = update.fields
   const names = new Set<string>()
   const updated: string[] = []
   for (let i = 0; i < incoming.length; i += 2) {

@@ -4,7 +4,7 @@
  */
 import { governingDirectives, requestDirectives } from '../http/cache-control.ts'
 import { formatHttpDate } from '../http/dates.ts'
-import { endToEnd, firstValue, hasField, without } from '../http/fields.ts'
+import { firstValue, hasField, without } from '../http/fields.ts'
 import { parseContentRange } from '../http/ranges.ts'
 import type { CachingRules, Fields, StoredHead, StoredRange } from '../message.ts'
 import { correctedInitialAgeSeconds } from './age.ts'
@@ -16,9 +16,10 @@ import { varyOf } from './vary.ts'
 /** The question: one exchange with an origin, just when the head of its answer is there. */
 export interface Exchange {
   readonly method: string
-  /** As asked of the origin, so after the property's changes; with the client's Range if that was sent on. */
+  /** The client's; with Range only if that was sent on. */
   readonly requestFields: Fields
   readonly status: number
+  /** End-to-end fields, as an origin listener gets them. */
   readonly responseFields: Fields
   readonly bodyBytes: number | null
   readonly requestTime: number
@@ -77,7 +78,7 @@ export function storable(exchange: Exchange, rules: CachingRules): Storable {
   if (lifetime.seconds <= 0 && !validatable) return no('no-freshness')
   if (status === 206 && !hasField(requestFields, 'range')) return no('partial')
 
-  const stripped = without(endToEnd(responseFields), ['age', ...withheldFields(directives)])
+  const stripped = without(responseFields, ['age', ...withheldFields(directives)])
   if (!hasField(stripped, 'date')) stripped.push('date', formatHttpDate(exchange.responseTime))
   const head: StoredHead = {
     status,

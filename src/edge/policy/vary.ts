@@ -80,6 +80,12 @@ export function nominatedBy(head: StoredHead): readonly string[] | '*' {
   return names
 }
 
+/** The names by which the answers under a key differ; null: unknown, as Vary is `*`. */
+export function namesOf(head: StoredHead): readonly string[] | null {
+  const names = nominatedBy(head)
+  return names === '*' ? null : names
+}
+
 /** True when the stored response was chosen by the same wishes as this request has. */
 export function varyMatches(head: StoredHead, requestFields: Fields): boolean {
   const names = nominatedBy(head)

@@ -1,0 +1,349 @@
+/**
+ * The way of one request, in words one can read aloud:
+ *
+ *     receive → plan → answer                         the property answers itself, or refuses
+ *                    → look → hit → deliver           fresh: from the store
+ *                           → stale → deliver         served at once, validated behind the client's back
+ *                           → fetch → join or ask     missing or to be validated: one fill for all who wait
+ *                    → pass                           not for a cache: straight to the origin and back
+ *
+ * What may be served is decided by `policy/`, what is kept by the store; this only moves requests from step to step.
+ */
+import { requestDirectives } from '../http/cache-control.ts'
+import { firstValue, hasField, without } from '../http/fields.ts'
+import { parseRange } from '../http/ranges.ts'
+import type {
+  CacheResult,
+  EdgeRequest,
+  Fields,
+  Finished,
+  Handler,
+  OriginRequest,
+  Properties,
+  Property,
+  Recording,
+  Reply,
+  ServePlan,
+  Store,
+  StoredObject,
+} from '../message.ts'
+import type { CacheStatus, ForwardReason } from '../policy/cache-status.ts'
+import { unconditional, validating } from '../policy/conditions.ts'
+import { freshened, headTells } from '../policy/freshen.ts'
+import { invalidatedGroupsOf } from '../policy/groups.ts'
+import { invalidatedTargets, isSafe } from '../policy/invalidation.ts'
+import { judge, select, type Verdict } from '../policy/judge.ts'
+import { passesOf } from '../policy/loop.ts'
+import { storable } from '../policy/storable.ts'
+import { namesOf } from '../policy/vary.ts'
+import { deliver } from './deliver.ts'
+import { Exchange, type Identity } from './exchange.ts'
+import { Fill, type Question, type Surroundings } from './fill.ts'
+import { announcedBytes, forwarded } from './forward.ts'
+import { Pass } from './pass.ts'
+import { Passes } from './passes.ts'
+import { refuse } from './refusals.ts'
+
+export interface FlowOptions {
+  /** Name of this edge in Cache-Status, Via and CDN-Loop: a token. */
+  readonly name: string
+  readonly store: Store
+  readonly properties: Properties
+  readonly finished?: (finished: Finished) => void
+}
+
+/** A request is looked up again at most this often (another variant, a broken object), then it goes alone. */
+const MAX_LOOKS = 4
+
+export class Flow implements Handler, Surroundings {
+  readonly store: Store
+  readonly #properties: Properties
+  readonly #identity: Identity
+  readonly #fills = new Map<string, Fill[]>()
+  readonly #passes = new Passes()
+
+  constructor(options: FlowOptions) {
+    this.store = options.store
+    this.#properties = options.properties
+    this.#identity = { name: options.name, finished: options.finished ?? null }
+  }
+
+  serve(request: EdgeRequest, reply: Reply): void {
+    const exchange = new Exchange(request, reply, this.#identity)
+    const property = this.#properties.find(request.host)
+    if (property === null) {
+      refuse(exchange, 421, { detail: 'no-property' })
+      return
+    }
+    exchange.property = property.name
+    if (passesOf(request.fields, this.#identity.name) > 0) {
+      refuse(exchange, 508, { detail: 'loop' })
+      return
+    }
+    const plan = property.plan(request)
+    if (plan.kind === 'answer') {
+      const body = typeof plan.body === 'string' ? Buffer.from(plan.body) : plan.body
+      exchange.answer(plan.status, plan.fields, body, 'answer', { detail: 'property' })
+      return
+    }
+    exchange.plan = plan
+    if (request.method === 'GET' && request.body === null) {
+      this.#look(exchange, property, plan)
+      return
+    }
+    if (request.method === 'HEAD' && request.body === null) {
+      this.#look(exchange, property, plan)
+      return
+    }
+    this.#pass(exchange, property, plan, request.method === 'GET' ? 'bypass' : 'method')
+  }
+
+  /** Finds what is stored and does what the policy says of it. */
+  #look(exchange: Exchange, property: Property, plan: ServePlan): void {
+    const { request } = exchange
+    const now = Date.now()
+    const stored = plan.caching.enabled ? this.store.find(plan.key) : NOTHING
+    const { chosen, reason } = select(stored, request)
+    let validate: Validation | null = null
+    if (chosen !== null) {
+      const verdict = judge(chosen, request.fields, now, plan.caching)
+      if (verdict.kind !== 'validate') {
+        this.#hit(exchange, property, plan, chosen, verdict)
+        return
+      }
+      validate = { object: chosen, verdict }
+    }
+    if (hasField(request.fields, 'cache-control') && requestDirectives(request.fields).onlyIfCached) {
+      refuse(exchange, 504, { detail: 'only-if-cached' })
+      return
+    }
+    const why: ForwardReason = validate === null ? reason : validate.verdict.reason === 'request' ? 'request' : 'stale'
+    if (request.method === 'HEAD') {
+      this.#pass(exchange, property, plan, why)
+      return
+    }
+    if (exchange.nominated === null && stored.length > 0) exchange.nominated = namesOf(stored[0]!.head)
+    this.#fetch(exchange, property, plan, validate, why, now)
+  }
+
+  #hit(exchange: Exchange, property: Property, plan: ServePlan, object: StoredObject, verdict: Servable): void {
+    this.store.use(object)
+    if (verdict.kind === 'stale' && verdict.revalidate) this.#revalidate(exchange, property, plan, object, verdict)
+    const { ageSeconds, ttlSeconds } = verdict
+    this.deliver(exchange, object, ageSeconds, verdict.kind === 'stale' ? 'stale' : 'hit', { hit: true, ttlSeconds })
+  }
+
+  /** Joins a fill that is under way, or begins one. */
+  #fetch(
+    exchange: Exchange,
+    property: Property,
+    plan: ServePlan,
+    validate: Validation | null,
+    reason: ForwardReason,
+    now: number,
+  ): void {
+    const alone = !plan.caching.enabled || exchange.looks > MAX_LOOKS || this.#passes.has(plan.key, now)
+    if (!alone)
+      for (const fill of this.#fills.get(plan.key) ?? NO_FILLS)
+        if (fill.takes(exchange)) {
+          fill.add(exchange)
+          return
+        }
+    const fill = this.#ask(exchange.request, property, plan, validate, reason, !alone)
+    fill.add(exchange)
+    fill.start()
+  }
+
+  /** Validates what was just served stale, unless that is under way. */
+  #revalidate(
+    exchange: Exchange,
+    property: Property,
+    plan: ServePlan,
+    object: StoredObject,
+    verdict: Verdict & { kind: 'stale' },
+  ): void {
+    for (const fill of this.#fills.get(plan.key) ?? NO_FILLS) if (fill.question.validates?.object === object) return
+    this.#ask(exchange.request, property, plan, { object, verdict }, 'stale', true).start()
+  }
+
+  #ask(
+    request: EdgeRequest,
+    property: Property,
+    plan: ServePlan,
+    validate: Question['validates'],
+    reason: ForwardReason,
+    shared: boolean,
+  ): Fill {
+    const { fields } = request
+    const range = firstValue(fields, 'range')
+    // A complete response is validated whole; otherwise a range that makes sense goes on to the origin as it is.
+    const sendRange = range !== null && parseRange(range) !== null && validate?.object.head.status !== 200
+    const plain = sendRange ? fields : without(fields, ['range', 'if-range'])
+    let asked: Fields = validate === null ? plain : (validating(plain, validate.object.head) ?? plain)
+    if (asked === plain && shared) asked = unconditional(plain)
+    // If-Range belongs to its Range: taken out as a condition, put back beside it.
+    if (asked !== plain && sendRange && hasField(plain, 'if-range'))
+      asked = [...asked, 'if-range', firstValue(plain, 'if-range')!]
+    const fill = new Fill(
+      {
+        key: plan.key,
+        plan,
+        property: property.name,
+        url: urlOf(request),
+        fields: forwarded(request, asked, plan, this.#identity.name, shared),
+        target: plan.target,
+        shared,
+        validates: validate,
+        reason,
+        range: sendRange ? range : null,
+        requestFields: plain,
+      },
+      this,
+    )
+    if (shared) {
+      const fills = this.#fills.get(plan.key)
+      if (fills === undefined) this.#fills.set(plan.key, [fill])
+      else fills.push(fill)
+    }
+    return fill
+  }
+
+  #pass(exchange: Exchange, property: Property, plan: ServePlan, reason: ForwardReason): void {
+    const { request } = exchange
+    const requestTime = Date.now()
+    const pass = new Pass(
+      exchange,
+      { forward: reason },
+      {
+        answered: (status, fields, bodyBytes) => {
+          if (request.method === 'HEAD') this.#headAnswered(plan, request, status, fields, bodyBytes, requestTime)
+          if (isSafe(request.method)) return null
+          this.#invalidate(property, plan, request, status, fields)
+          return request.method === 'POST'
+            ? this.#recordPost(property, plan, request, status, fields, bodyBytes, requestTime)
+            : null
+        },
+      },
+    )
+    const asked: OriginRequest = {
+      method: request.method,
+      target: plan.target,
+      fields: forwarded(request, request.fields, plan, this.#identity.name, false),
+      body: request.body,
+      bodyBytes: request.body === null ? null : announcedBytes(request.fields),
+      key: plan.key,
+    }
+    pass.start(plan, asked)
+  }
+
+  /** RFC 9111 §4.3.5: the answer to a HEAD updates a stored GET, or tells that it is outdated. */
+  #headAnswered(
+    plan: ServePlan,
+    request: EdgeRequest,
+    status: number,
+    fields: Fields,
+    bodyBytes: number | null,
+    requestTime: number,
+  ): void {
+    if (status !== 200) return
+    const { chosen } = select(this.store.find(plan.key), request)
+    if (chosen === null || chosen.head.status !== 200) return
+    if (headTells(chosen.head, fields, bodyBytes) === 'outdated') this.store.remove(chosen)
+    else
+      this.store.freshen(
+        chosen,
+        freshened(chosen.head, { fields, requestTime, responseTime: Date.now() }, plan.caching),
+      )
+  }
+
+  #invalidate(property: Property, plan: ServePlan, request: EdgeRequest, status: number, fields: Fields): void {
+    for (const target of invalidatedTargets(request.authority, request.target, status, fields)) {
+      const other = target === request.target ? plan : property.plan({ ...request, method: 'GET', target, body: null })
+      if (other.kind !== 'serve') continue
+      for (const fill of [...(this.#fills.get(other.key) ?? NO_FILLS)]) fill.doom()
+      for (const object of [...this.store.find(other.key)]) this.store.remove(object)
+    }
+    if (status < 200 || status >= 400) return
+    for (const group of invalidatedGroupsOf(fields)) this.store.purge({ group, origin: request.authority })
+  }
+
+  #recordPost(
+    property: Property,
+    plan: ServePlan,
+    request: EdgeRequest,
+    status: number,
+    responseFields: Fields,
+    bodyBytes: number | null,
+    requestTime: number,
+  ): Recording | null {
+    const decision = storable(
+      {
+        method: 'POST',
+        requestFields: request.fields,
+        status,
+        responseFields,
+        bodyBytes,
+        requestTime,
+        responseTime: Date.now(),
+        property: property.name,
+        url: urlOf(request),
+        target: request.target,
+      },
+      plan.caching,
+    )
+    return decision.store ? this.store.record(plan.key, decision.head) : null
+  }
+
+  // What fills ask of the flow.
+
+  retry(exchange: Exchange, alone: boolean): void {
+    exchange.looks += alone ? MAX_LOOKS + 1 : 1
+    const property = this.#properties.find(exchange.request.host)
+    if (property === null) {
+      refuse(exchange, 421, { detail: 'no-property' })
+      return
+    }
+    this.#look(exchange, property, exchange.plan!)
+  }
+
+  deliver(exchange: Exchange, object: StoredObject, ageSeconds: number, result: CacheResult, cache: CacheStatus): void {
+    deliver(exchange, object, {
+      ageSeconds,
+      result,
+      cache,
+      broken: () => {
+        this.store.remove(object)
+        this.retry(exchange, false)
+      },
+    })
+  }
+
+  learned(key: string, shareable: boolean): void {
+    if (shareable) this.#passes.forget(key)
+    else this.#passes.remember(key, Date.now())
+  }
+
+  closed(fill: Fill): void {
+    const { key } = fill.question
+    const fills = this.#fills.get(key)
+    if (fills === undefined) return
+    const left = fills.filter((other) => other !== fill)
+    if (left.length === 0) this.#fills.delete(key)
+    else this.#fills.set(key, left)
+  }
+}
+
+type Servable = Verdict & { kind: 'fresh' | 'stale' }
+interface Validation {
+  readonly object: StoredObject
+  readonly verdict: Verdict & { kind: 'validate' }
+}
+
+const NOTHING: readonly StoredObject[] = []
+const NO_FILLS: readonly Fill[] = []
+
+/** Host and path, for purging by prefix. */
+function urlOf(request: EdgeRequest): string {
+  const query = request.target.indexOf('?')
+  return request.host + (query < 0 ? request.target : request.target.slice(0, query))
+}
