@@ -3,7 +3,7 @@ import { NOUNS } from './commands.ts'
 import { operation } from './description.ts'
 import { BadWords, optionsOf } from './input.ts'
 
-const OWN = ['sign-in', 'sign-out', 'whoami', 'backup', 'restore', 'replay', 'completion', 'api', 'help']
+const OWN = ['sign-in', 'sign-out', 'whoami', 'backup', 'restore', 'replay', 'edge', 'completion', 'api', 'help']
 const GLOBAL = ['--json', '--url', '--all', '--help']
 
 interface Word {

