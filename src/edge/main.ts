@@ -4,10 +4,12 @@
  * any of it takes effect; a wrong one changes nothing.
  */
 import { createServer, type Server, type Socket } from 'node:net'
+import { dirname } from 'node:path'
 import { BadInput } from '../core/errors.ts'
 import { type AdminServer, startAdmin } from './admin/server.ts'
 import { type CountryOf, openCountries } from './config/countries.ts'
 import { compileConfig, type LoadedConfig, loadConfig } from './config/load.ts'
+import { poolOf } from './config/pool.ts'
 import type { EdgeConfig, PropertyConfig } from './config/schema.ts'
 import { bytes } from './config/units.ts'
 import { Flow } from './flow/flow.ts'
@@ -15,7 +17,6 @@ import { Front } from './front/front.ts'
 import { PreparedHits } from './front/hits.ts'
 import { DEFAULT_LIMITS } from './front/limits.ts'
 import type { OriginPool, Properties } from './message.ts'
-import { NodePool } from './origin/node-pool.ts'
 import { EdgeStore } from './store/store.ts'
 
 /** Where the configuration comes from: a file, or one origin that every host name is served from. */
@@ -48,7 +49,7 @@ const NAME = 'izumi'
 
 /** @throws BadInput, ConfigRefused, or the system's error when it cannot listen */
 export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): Promise<Edge> {
-  const pools = new Pools()
+  const pools = new Pools('file' in source ? dirname(source.file) : '.')
   const countryOf = lateCountries()
   const load = (): LoadedConfig => {
     const given = { countryOf, poolOf: (property: PropertyConfig) => pools.of(property) }
@@ -120,7 +121,7 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
 
 /** Reads and checks a file as a start would, pages and secrets included. @throws BadInput, ConfigRefused */
 export function checkEdge(file: string): EdgeConfig {
-  const pools = new Pools()
+  const pools = new Pools(dirname(file))
   try {
     return loadConfig(file, { countryOf: () => null, poolOf: (property) => pools.of(property) }).config
   } finally {
@@ -133,10 +134,16 @@ export function checkEdge(file: string): EdgeConfig {
 class Pools {
   #inUse = new Map<string, OriginPool>()
   #asked = new Map<string, OriginPool>()
+  /** What file names in the configuration are relative to. */
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
 
   of(property: PropertyConfig): OriginPool {
     const key = JSON.stringify(property.origin)
-    const pool = this.#asked.get(key) ?? this.#inUse.get(key) ?? poolOf(property)
+    const pool = this.#asked.get(key) ?? this.#inUse.get(key) ?? poolOf(property.name, property.origin, this.#folder)
     this.#asked.set(key, pool)
     return pool
   }
@@ -152,12 +159,6 @@ class Pools {
   close(): void {
     for (const pool of this.#inUse.values()) pool.close()
   }
-}
-
-function poolOf({ name, origin }: PropertyConfig): OriginPool {
-  if (typeof origin !== 'string') throw new Error('a pool of several origins cannot be used yet')
-  const { hostname, port } = new URL(origin)
-  return new NodePool(name, hostname, Number(port || 80))
 }
 
 function originOf(origin: string): string {

@@ -223,16 +223,79 @@ const Rule = closed({
   last: optional(Type.Boolean({ description: 'true: no rule after this one is looked at' })),
 })
 
-const Origin = Type.Union(
-  [
-    Type.String({
-      pattern: '^https?://[^/\\s]+$',
-      description: 'an address such as http://10.0.0.5:8080, without a path',
-    }),
-    Type.Object({}, { additionalProperties: true }),
-  ],
-  { description: 'an address such as http://10.0.0.5:8080, or a pool' },
+const OriginAddress = Type.String({
+  pattern: '^https?://[^/\\s]+$',
+  description: 'an address such as http://10.0.0.5:8080, without a path',
+})
+const OriginServer = closed(
+  {
+    address: OriginAddress,
+    weight: optional(Type.Number({ exclusiveMinimum: 0, maximum: 1_000, description: 'a share, 1 by default' })),
+    backup: optional(Type.Boolean({ description: 'true: asked only when all others are out of order' })),
+    tls: optional(
+      closed(
+        {
+          name: optional(Type.String({ maxLength: 255, description: 'the name in its certificate, sent as SNI' })),
+          authorities: optional(Type.String({ description: 'a PEM file of authorities, instead of the usual ones' })),
+          verify: optional(Type.Boolean({ description: 'false: its certificate is not checked' })),
+        },
+        'TLS to the origin: name, authorities, verify',
+      ),
+    ),
+  },
+  'a server: address, weight, backup, tls',
 )
+/** Several servers behind one property, or one with limits of its own. */
+const Pool = closed(
+  {
+    servers: Type.Array(Type.Union([OriginAddress, OriginServer], { description: 'an address, or a server' }), {
+      minItems: 1,
+      maxItems: 1_000,
+      description: 'a list of addresses or servers',
+    }),
+    choose: optional(
+      Type.Union([Type.Literal('spread'), Type.Literal('hash')], {
+        description: 'spread (by weight) or hash (by cache key, for parents)',
+      }),
+    ),
+    attempts: optional(Type.Integer({ minimum: 1, maximum: 10, description: 'servers tried for one request' })),
+    connections: optional(Type.Integer({ minimum: 1, maximum: 100_000, description: 'open connections to a server' })),
+    waiting: optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'requests that wait for one' })),
+    timeouts: optional(
+      closed(
+        {
+          wait: optional(Duration),
+          connect: optional(Duration),
+          firstByte: optional(Duration),
+          betweenBytes: optional(Duration),
+          idle: optional(Duration),
+        },
+        'wait, connect, firstByte, betweenBytes, idle',
+      ),
+    ),
+    rest: optional(
+      closed(
+        { faults: optional(Type.Integer({ minimum: 1, maximum: 1_000 })), for: optional(Duration) },
+        'when a server rests: faults in a row, and for how long',
+      ),
+    ),
+    check: optional(
+      closed(
+        {
+          path: Type.String({ pattern: '^/', maxLength: 2_048, description: 'a path, starting with /' }),
+          host: optional(Type.String({ maxLength: 255, description: 'the Host to ask for' })),
+          every: optional(Duration),
+          bad: optional(Type.Integer({ minimum: 1, maximum: 100, description: 'bad answers that take it out' })),
+          good: optional(Type.Integer({ minimum: 1, maximum: 100, description: 'good answers that take it in' })),
+        },
+        'a health check: path, host, every, bad, good',
+      ),
+    ),
+  },
+  'a pool: servers, choose, attempts, connections, waiting, timeouts, rest, check',
+)
+export type PoolConfig = Static<typeof Pool>
+const Origin = Type.Union([OriginAddress, Pool], { description: 'an address such as http://10.0.0.5:8080, or a pool' })
 
 export const PropertyConfig = closed({
   name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$', description: 'small letters, digits and dashes' }),

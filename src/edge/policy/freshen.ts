@@ -12,10 +12,10 @@ import { groupsOf, tagsOf } from './groups.ts'
 import { lifetimeOf } from './lifetime.ts'
 
 /**
- * Never updated: they describe the stored bytes themselves. RFC 9111 §3.2 names Content-Length, and lets a cache leave out
- * what it has processed (Content-Encoding, Content-Range) since a new value would make the stored bytes wrong.
+ * Never updated: they describe the stored bytes themselves. RFC 9111 §3.2 names Content-Length, and leaves out what a new
+ * value would make wrong: the coding, the range and the digest of the bytes that are kept.
  */
-const BOUND_TO_BYTES = new Set(['content-length', 'content-encoding', 'content-range'])
+const BOUND_TO_BYTES = new Set(['content-length', 'content-encoding', 'content-range', 'content-md5', 'content-digest'])
 
 export interface Update {
   /** End-to-end fields, as an origin listener gets them. */

@@ -7,7 +7,7 @@ import { Flow } from '../../../src/edge/flow/flow.ts'
 import { createExactServer } from '../../../src/edge/front/exact.ts'
 import { DEFAULT_LIMITS } from '../../../src/edge/front/limits.ts'
 import type { CachingRules, Finished, OriginPool, Property } from '../../../src/edge/message.ts'
-import { NodePool } from '../../../src/edge/origin/node-pool.ts'
+import { poolAt } from '../../../src/edge/origin/settings.ts'
 import { EdgeStore } from '../../../src/edge/store/store.ts'
 
 export interface PlainEdgeOptions {
@@ -38,7 +38,7 @@ const CACHING: CachingRules = {
 }
 
 export async function startPlainEdge(options: PlainEdgeOptions): Promise<PlainEdge> {
-  const pool = options.pool ?? new NodePool('origin', options.origin!.host, options.origin!.port)
+  const pool = options.pool ?? poolAt('origin', `http://${options.origin!.host}:${options.origin!.port}`)
   const caching = { ...CACHING, ...options.caching }
   const property: Property = {
     name: 'all',

@@ -1,0 +1,203 @@
+/**
+ * One server of a pool: its kept connections, how many may be open, who waits for one, and how its health is judged by what
+ * happens to requests (passive). One coarse clock watches all its connections, instead of a timer for each request.
+ */
+import { connect } from 'node:net'
+import { type ConnectionOptions, connect as connectSecurely } from 'node:tls'
+import type { OriginRequest } from '../message.ts'
+import { type CallListener, Connection, type Timeouts } from './connection.ts'
+
+export interface ServerOptions {
+  readonly host: string
+  readonly port: number
+  readonly weight: number
+  /** Asked only when all others are out of order. */
+  readonly backup: boolean
+  readonly tls: TlsOptions | null
+}
+
+export interface TlsOptions {
+  /** Name to send (SNI) and to find in the certificate. */
+  readonly name: string
+  /** PEM of authorities to trust instead of the system's. */
+  readonly authorities: string | null
+  /** False only for an origin that cannot be given a certificate; the configuration warns of it. */
+  readonly verify: boolean
+}
+
+export interface ServerLimits extends Timeouts {
+  /** Connections open at once. */
+  readonly connections: number
+  /** Requests that wait for one, and how long. */
+  readonly waiting: number
+  readonly waitMs: number
+  /** A kept connection unused for this long is closed. */
+  readonly idleMs: number
+  /** Faults in a row after which no requests are sent for `restMs`. */
+  readonly faults: number
+  readonly restMs: number
+}
+
+/** A request that has, or waits for, a connection. */
+export interface Slot {
+  connection: Connection | null
+  readonly request: OriginRequest
+  readonly listener: CallListener
+  waitedMs: number
+}
+
+const TICK_MS = 100
+
+export class OriginServer {
+  readonly options: ServerOptions
+  readonly timeouts: ServerLimits
+  readonly #idle: Connection[] = []
+  readonly #open = new Set<Connection>()
+  readonly #waiting: Slot[] = []
+  #clock: NodeJS.Timeout | null = null
+  #session: Buffer | undefined
+  #faults = 0
+  #restingUntil = 0
+  /** Set by active checks; null: none are made. */
+  checkedHealthy: boolean | null = null
+
+  constructor(options: ServerOptions, limits: ServerLimits) {
+    this.options = options
+    this.timeouts = limits
+  }
+
+  get label(): string {
+    return `${this.options.host}:${this.options.port}`
+  }
+
+  healthy(now: number): boolean {
+    return this.checkedHealthy !== false && now >= this.#restingUntil
+  }
+
+  /** A request got an answer from it. */
+  worked(): void {
+    this.#faults = 0
+    this.#restingUntil = 0
+  }
+
+  /** A request did not. After `faults` in a row it rests; then the next request is the trial. */
+  failed(now: number): void {
+    this.#faults++
+    if (this.#faults >= this.timeouts.faults) this.#restingUntil = now + this.timeouts.restMs
+  }
+
+  /** Sends the request over a kept or new connection, or lets it wait for one. */
+  send(request: OriginRequest, listener: CallListener): Slot {
+    const slot: Slot = { connection: null, request, listener, waitedMs: 0 }
+    const kept = this.#idle.pop()
+    if (kept !== undefined) this.#give(slot, kept)
+    else if (this.#open.size < this.timeouts.connections) this.#give(slot, this.#connect())
+    else if (this.#waiting.length < this.timeouts.waiting) {
+      this.#waiting.push(slot)
+      this.#tickOn()
+    } else
+      queueMicrotask(() =>
+        listener.fail({ phase: 'limit', message: `too many requests for ${this.label}`, timedOut: false }, true),
+      )
+    return slot
+  }
+
+  /** The request is not wanted any more. */
+  cancel(slot: Slot): void {
+    if (slot.connection !== null) slot.connection.abort()
+    else {
+      const at = this.#waiting.indexOf(slot)
+      if (at >= 0) this.#waiting.splice(at, 1)
+    }
+  }
+
+  idle(connection: Connection): void {
+    const next = this.#waiting.shift()
+    if (next !== undefined) this.#give(next, connection)
+    else this.#idle.push(connection)
+  }
+
+  gone(connection: Connection): void {
+    this.#open.delete(connection)
+    const at = this.#idle.indexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+    const next = this.#waiting.shift()
+    if (next !== undefined) this.#give(next, this.#connect())
+  }
+
+  close(): void {
+    if (this.#clock !== null) clearInterval(this.#clock)
+    this.#clock = null
+    for (const slot of this.#waiting.splice(0))
+      slot.listener.fail({ phase: 'limit', message: 'the pool is closed', timedOut: false }, true)
+    for (const connection of this.#idle.splice(0)) connection.abort()
+    // Those at work end with their answer, or by their time-out.
+    this.#closed = true
+    if (this.#open.size > 0) this.#tickOn()
+  }
+  #closed = false
+
+  /** Open connections and those at rest, for metrics and tests. */
+  get counts(): { open: number; idle: number; waiting: number } {
+    return { open: this.#open.size, idle: this.#idle.length, waiting: this.#waiting.length }
+  }
+
+  #give(slot: Slot, connection: Connection): void {
+    slot.connection = connection
+    connection.send(slot.request, slot.listener)
+  }
+
+  #connect(): Connection {
+    const { host, port, tls } = this.options
+    let connection: Connection
+    if (tls === null) connection = new Connection(connect({ host, port, autoSelectFamily: true }), false, this)
+    else {
+      const options: ConnectionOptions = {
+        host,
+        port,
+        servername: /^[\d.]+$|:/.test(tls.name) ? '' : tls.name,
+        ALPNProtocols: ['http/1.1'],
+        rejectUnauthorized: tls.verify,
+        ...(tls.authorities !== null && { ca: tls.authorities }),
+        ...(this.#session !== undefined && { session: this.#session }),
+      }
+      const socket = connectSecurely(options)
+      socket.on('session', (session) => {
+        this.#session = session
+      })
+      // A session that went wrong must not be offered again.
+      socket.on('error', () => {
+        this.#session = undefined
+      })
+      connection = new Connection(socket, true, this)
+    }
+    this.#open.add(connection)
+    this.#tickOn()
+    return connection
+  }
+
+  #tickOn(): void {
+    if (this.#clock !== null) return
+    this.#clock = setInterval(() => this.#tick(), TICK_MS)
+    this.#clock.unref()
+  }
+
+  #tick(): void {
+    for (const connection of [...this.#open]) connection.tick(TICK_MS)
+    const kept = this.#closed ? 0 : this.timeouts.idleMs
+    for (const connection of this.#idle.filter(({ quietMs }) => quietMs > kept)) connection.abort()
+    for (const slot of [...this.#waiting]) {
+      slot.waitedMs += TICK_MS
+      if (slot.waitedMs <= this.timeouts.waitMs) continue
+      this.cancel(slot)
+      slot.listener.fail(
+        { phase: 'limit', message: `no connection to ${this.label} came free in time`, timedOut: true },
+        true,
+      )
+    }
+    if (this.#open.size === 0 && this.#waiting.length === 0 && this.#clock !== null) {
+      clearInterval(this.#clock)
+      this.#clock = null
+    }
+  }
+}
