@@ -96,14 +96,14 @@ export class Eviction<T extends Evictable & { readonly key: string }> {
   readonly #small = new Queue()
   readonly #main = new Queue()
   readonly #ghosts = new Ghosts()
-  readonly #roomBytes: number
+  readonly #room: () => number
   readonly #evict: (item: T) => void
   /** Bytes ever inserted. */
   #clock = 0
 
-  /** `evict` is told of each object that has to go, after it has left the queues. */
-  constructor(roomBytes: number, evict: (item: T) => void) {
-    this.#roomBytes = roomBytes
+  /** `room` says in bytes how much there is; `evict` is told of each object that has to go, after it has left the queues. */
+  constructor(room: () => number, evict: (item: T) => void) {
+    this.#room = room
     this.#evict = evict
   }
 
@@ -117,10 +117,19 @@ export class Eviction<T extends Evictable & { readonly key: string }> {
   add(item: T): void {
     item.uses = 0
     this.#clock += item.sizeBytes
-    const known = this.#ghosts.take(hashOf(item.key), this.#clock, this.#roomBytes)
+    const known = this.#ghosts.take(hashOf(item.key), this.#clock, this.#room())
     ;(known ? this.#main : this.#small).push(item)
-    let rounds = 0
-    while (this.bytes > this.#roomBytes) if (!this.#evictOne(rounds < ROUNDS_AT_MOST)) rounds++
+    this.trim()
+  }
+
+  /** Evicts until all fits. */
+  trim(): void {
+    while (this.bytes > this.#room() && this.length > 0) this.evict()
+  }
+
+  /** Evicts the object whose turn it is. */
+  evict(): void {
+    for (let rounds = 0; this.length > 0; rounds++) if (this.#evictOne(rounds < ROUNDS_AT_MOST)) return
   }
 
   use(item: T): void {
@@ -135,7 +144,7 @@ export class Eviction<T extends Evictable & { readonly key: string }> {
   #evictOne(mayStay: boolean): boolean {
     const small = this.#small
     const main = this.#main
-    if (small.length > 0 && (small.bytes > this.#roomBytes * SMALL_SHARE || main.length === 0)) {
+    if (small.length > 0 && (small.bytes > this.#room() * SMALL_SHARE || main.length === 0)) {
       const item = small.tail as T
       small.remove(item)
       if (item.uses > 0 && mayStay) {

@@ -1,0 +1,591 @@
+/**
+ * Stored responses in segment files (format.ts). Everything is appended by one writer in the order it was asked for, so what
+ * a crash leaves behind is a beginning. Room comes back by whole segments: the one with the fewest live bytes has those
+ * copied forward and goes.
+ *
+ * When the disk fails or is full nothing is thrown at anyone: what could not be written stays in memory only, `failing` says
+ * so, and after a while it is tried again.
+ */
+import { mkdirSync, readdirSync } from 'node:fs'
+import {
+  BLOCK_BYTES,
+  BLOCK_HEAD_BYTES,
+  EXTENT_BYTES,
+  extentPayloadBytes,
+  extentRecord,
+  isWhole,
+  KIND,
+  type ObjectText,
+  objectRecord,
+  RECORD_HEAD_BYTES,
+  readBlocks,
+  readHead,
+  recordBytes,
+  STATE,
+} from './format.ts'
+import { Segment, segmentNumber } from './segment.ts'
+
+/** One extent of a body: still in memory, or in a segment. */
+export interface Extent<T> {
+  bytes: number
+  pending: Buffer | null
+  segment: Segment<T> | null
+  offset: number
+}
+
+/** Where an object lies. Replaced, never changed, when it is moved or gets a new head. */
+export interface DiskPlace<T> {
+  readonly id: number
+  readonly serial: number
+  readonly record: { readonly segment: Segment<T>; readonly offset: number; readonly bytes: number }
+  readonly extents: readonly Extent<T>[]
+}
+
+/** What the writer asks its owner when it is an object's turn; null: it is not wanted any more. */
+export type TextOf = () => (Omit<ObjectText, 'serial' | 'extents'> & { softAt: number }) | null
+
+interface Job<T> {
+  /** Bytes it holds in memory while it waits. */
+  readonly heldBytes: number
+  /** What to write at this place; null: nothing, it is not wanted any more. */
+  build(segment: Segment<T>, offset: number): Buffer[] | null
+  done(segment: Segment<T>, offset: number, bytes: number): void
+  /** It was not written, for whatever reason. */
+  failed(): void
+}
+
+/** Who asks: clearing goes first and may use the last segments, or room would never come back. */
+type Rank = 'ordinary' | 'clearing'
+
+export interface DiskOptions<T> {
+  folder: string
+  sizeBytes: number
+  /** Called for objects whose segment is cleared; the owner calls `move` for each that it wants to keep. */
+  clear(objects: readonly T[], segment: Segment<T>): Promise<void>
+}
+
+/** A disk is this many segments, within these bounds. */
+const SEGMENTS = 64
+const SEGMENT_LEAST_BYTES = 2 * 1024 * 1024
+const SEGMENT_MOST_BYTES = 256 * 1024 * 1024
+/** Segments kept free for what comes while another is cleared. */
+const SPARE_SEGMENTS = 4
+/** Of those, segments that only clearing may take. */
+const CLEARING_SEGMENTS = 2
+/** Share of the room that live bytes may take: the rest is what clearing needs to be cheap. */
+const LIVE_SHARE = 0.85
+
+/** Bytes that may wait to be written; what comes then is not kept on disk. */
+export const BACKLOG_BYTES = 64 * 1024 * 1024
+/** Bytes in one write. */
+const BATCH_BYTES = 4 * 1024 * 1024
+/** Buffers in one write (IOV_MAX is 1024). */
+const BATCH_PARTS = 900
+/** Bytes in one read of a body, and in one read while loading. */
+const READ_BYTES = 4 * BLOCK_BYTES
+const LOAD_BYTES = 1024 * 1024
+/** After a failed write nothing is tried for so long. */
+const RETRY_MS = 5_000
+
+export class Disk<T> {
+  readonly #options: DiskOptions<T>
+  readonly #segmentBytes: number
+  readonly #segments = new Map<number, Segment<T>>()
+  #current: Segment<T> | null = null
+  #nextNumber = 1
+  #nextId = 1
+  #nextSerial = 1
+  readonly #queues: Record<Rank, Job<T>[]> = { clearing: [], ordinary: [] }
+  #writing: Promise<void> | null = null
+  #clearing: Promise<void> | null = null
+  #backlogBytes = 0
+  #totalBytes = 0
+  #failedAt = 0
+  #isClosed = false
+  readonly counters = { diskWrites: 0, diskWriteFaults: 0, diskSkipped: 0, diskReadFaults: 0, diskClearedBytes: 0 }
+
+  /** @throws the system's error when the folder cannot be used */
+  constructor(options: DiskOptions<T>) {
+    this.#options = options
+    mkdirSync(options.folder, { recursive: true })
+    this.#segmentBytes = Math.min(
+      SEGMENT_MOST_BYTES,
+      Math.max(SEGMENT_LEAST_BYTES, Math.floor(options.sizeBytes / SEGMENTS)),
+    )
+  }
+
+  /** Room for live bytes. */
+  get roomBytes(): number {
+    return Math.max(0, this.#options.sizeBytes - SPARE_SEGMENTS * this.#segmentBytes) * LIVE_SHARE
+  }
+  /** Bytes of all segment files. */
+  get totalBytes(): number {
+    return this.#totalBytes
+  }
+  get backlogBytes(): number {
+    return this.#backlogBytes
+  }
+  /** The last write failed, and it is not yet time to try again. */
+  get failing(): boolean {
+    return this.#failedAt !== 0 && Date.now() - this.#failedAt < RETRY_MS
+  }
+  /** Something new can be taken. */
+  get open(): boolean {
+    return !this.#isClosed && !this.failing && this.#backlogBytes < BACKLOG_BYTES
+  }
+
+  newId(): number {
+    return this.#nextId++
+  }
+
+  /** Appends an extent of a body. The buffer must not change until it is written. */
+  writeExtent(id: number, index: number, body: Buffer, rank: Rank = 'ordinary'): Extent<T> {
+    const extent: Extent<T> = { bytes: body.length, pending: body, segment: null, offset: 0 }
+    this.#enqueue(rank, {
+      heldBytes: body.length,
+      build: (segment, offset) => {
+        extent.segment = segment
+        extent.offset = offset
+        return extentRecord(id, index, body)
+      },
+      done: (segment, _, bytes) => {
+        segment.liveBytes += bytes
+        extent.pending = null
+      },
+      failed: () => {
+        extent.segment = extent.pending = null
+      },
+    })
+    return extent
+  }
+
+  /**
+   * Appends an object's record after its extents. `placed` is told where the object lies, or null when it could not be
+   * written or `textOf` says that it is not wanted any more; then the extents are still the owner's to discard.
+   */
+  writeObject(
+    owner: T,
+    id: number,
+    extents: readonly Extent<T>[],
+    textOf: TextOf,
+    placed: (place: DiskPlace<T> | null) => void,
+    rank: Rank = 'ordinary',
+  ): void {
+    const serial = this.#nextSerial++
+    this.#enqueue(rank, {
+      heldBytes: 0,
+      build: () => {
+        if (extents.some(({ segment }) => segment === null)) return null
+        const text = textOf()
+        if (text === null) return null
+        const { softAt, ...rest } = text
+        return objectRecord(id, softAt, {
+          ...rest,
+          serial,
+          extents: extents.map(({ segment, offset, bytes }) => [segment!.number, offset, bytes]),
+        })
+      },
+      done: (segment, offset, bytes) => {
+        segment.liveBytes += bytes
+        const place = { id, serial, record: { segment, offset, bytes }, extents }
+        this.#register(owner, place)
+        placed(place)
+      },
+      failed: () => placed(null),
+    })
+  }
+
+  #register(owner: T, place: DiskPlace<T>): void {
+    place.record.segment.objects.add(owner)
+    for (const { segment } of place.extents) segment!.objects.add(owner)
+  }
+
+  /**
+   * A place is not needed any more; its record is marked dead at once, so that it does not come back after a crash. Extents
+   * that `kept` has as well stay.
+   */
+  release(owner: T, place: DiskPlace<T>, kept: DiskPlace<T> | null = null): void {
+    this.mark(place, STATE.dead)
+    const { segment, bytes } = place.record
+    segment.liveBytes -= bytes
+    const left = new Set<Segment<T>>([segment])
+    for (const extent of place.extents)
+      if (!kept?.extents.includes(extent)) {
+        left.add(extent.segment!)
+        this.#dropExtent(extent)
+      }
+    for (const each of left) {
+      if (kept?.record.segment !== each && !kept?.extents.some((extent) => extent.segment === each))
+        each.objects.delete(owner)
+      this.#removeIfEmpty(each)
+    }
+  }
+
+  /** The same for a record whose extents are given back already. */
+  releaseRecord(owner: T, place: DiskPlace<T>): void {
+    this.mark(place, STATE.dead)
+    const { segment, bytes } = place.record
+    segment.liveBytes -= bytes
+    for (const each of [segment, ...place.extents.map((extent) => extent.segment!)]) each.objects.delete(owner)
+    this.#removeIfEmpty(segment)
+  }
+
+  /** Extents that belong to no object: a recording that was given up. */
+  discard(extents: readonly Extent<T>[]): void {
+    for (const extent of extents) {
+      const { segment } = extent
+      if (segment === null || extent.pending !== null) continue
+      this.#dropExtent(extent)
+      this.#removeIfEmpty(segment)
+    }
+  }
+
+  #dropExtent({ segment, bytes }: Extent<T>): void {
+    segment!.liveBytes -= recordBytes(extentPayloadBytes(bytes))
+  }
+
+  #removeIfEmpty(segment: Segment<T>): void {
+    if (segment.isSealed && segment.liveBytes === 0) this.#remove(segment)
+  }
+
+  /** @returns false when the disk does not take it */
+  mark(place: DiskPlace<T>, state: number, softAt = 0): boolean {
+    try {
+      place.record.segment.mark(place.record.offset, state, softAt)
+      return true
+    } catch {
+      this.counters.diskWriteFaults++
+      return false
+    }
+  }
+
+  /** Resolves when all marks so far would survive a power cut. */
+  async syncMarks(): Promise<void> {
+    for (const segment of [...this.#segments.values()]) if (segment.isMarked) await segment.sync()
+  }
+
+  /**
+   * Bytes first…last of a body, each block checked. Yields at most READ_BYTES at once.
+   * @throws Error when the bytes are not what was written
+   */
+  async *read(id: number, extents: readonly Extent<T>[], first: number, last: number): AsyncGenerator<Buffer> {
+    const needed = extents.slice(Math.floor(first / EXTENT_BYTES), Math.floor(last / EXTENT_BYTES) + 1)
+    const held = new Set(needed.map(({ segment }) => segment).filter((segment) => segment !== null))
+    for (const segment of held) segment.hold()
+    try {
+      yield* this.#readHeld(id, extents, first, last)
+    } finally {
+      for (const segment of held) segment.letGo()
+    }
+  }
+
+  async *#readHeld(id: number, extents: readonly Extent<T>[], first: number, last: number): AsyncGenerator<Buffer> {
+    for (let at = first; at <= last; ) {
+      const index = Math.floor(at / EXTENT_BYTES)
+      const extent = extents[index]
+      if (extent === undefined) throw new Error('these bytes were never written')
+      const start = index * EXTENT_BYTES
+      if (extent.pending !== null) {
+        const end = Math.min(extent.bytes, last + 1 - start)
+        yield extent.pending.subarray(at - start, end)
+        at = start + end
+        continue
+      }
+      if (extent.segment === null) throw new Error('these bytes are not on the disk')
+      const block = Math.floor((at - start) / BLOCK_BYTES)
+      const from = block * BLOCK_BYTES
+      const wanted = Math.min(extent.bytes, last + 1 - start, from + READ_BYTES)
+      // Whole blocks, since each is checked as a whole.
+      const until = Math.min(extent.bytes, Math.ceil(wanted / BLOCK_BYTES) * BLOCK_BYTES)
+      const blocks = Math.ceil((until - from) / BLOCK_BYTES)
+      const payload = await extent.segment.read(
+        extent.offset + RECORD_HEAD_BYTES + block * (BLOCK_BYTES + BLOCK_HEAD_BYTES),
+        until - from + blocks * BLOCK_HEAD_BYTES,
+      )
+      const body = Buffer.allocUnsafeSlow(until - from)
+      if (!readBlocks(payload, id, start / BLOCK_BYTES + block, body)) {
+        this.counters.diskReadFaults++
+        throw new Error('a block is not what was written')
+      }
+      const slice = body.subarray(at - start - from, wanted - from)
+      yield slice
+      at += slice.length
+    }
+  }
+
+  /**
+   * Writes those parts of an object that lie in `segment` again, elsewhere, and resolves when `placed` has been told.
+   * @throws Error when its bytes are not what was written
+   */
+  async move(
+    owner: T,
+    place: DiskPlace<T>,
+    segment: Segment<T>,
+    textOf: TextOf,
+    placed: (place: DiskPlace<T> | null) => void,
+  ): Promise<void> {
+    const extents: Extent<T>[] = []
+    for (const [index, extent] of place.extents.entries()) {
+      if (extent.segment !== segment) {
+        extents.push(extent)
+        continue
+      }
+      const chunks: Buffer[] = []
+      const start = index * EXTENT_BYTES
+      for await (const chunk of this.read(place.id, place.extents, start, start + extent.bytes - 1)) chunks.push(chunk)
+      extents.push(this.writeExtent(place.id, index, Buffer.concat(chunks), 'clearing'))
+      this.counters.diskClearedBytes += extent.bytes
+    }
+    await new Promise<void>((resolve) => {
+      const tell = (moved: DiskPlace<T> | null) => {
+        if (moved === null) this.discard(extents.filter((extent) => !place.extents.includes(extent)))
+        placed(moved)
+        resolve()
+      }
+      this.writeObject(owner, place.id, extents, textOf, tell, 'clearing')
+    })
+  }
+
+  /** Resolves when all that was asked for so far is written or has failed. */
+  async flushed(): Promise<void> {
+    while (this.#writing !== null || this.#hasJobs) await (this.#writing ?? this.#clearing ?? this.#writeOn())
+  }
+
+  get #hasJobs(): boolean {
+    return this.#queues.clearing.length + this.#queues.ordinary.length > 0
+  }
+
+  /**
+   * Reads what is in the folder. `found` is told of each object record that is whole; what it does not want (null) is marked
+   * dead. Segments in which nothing lives are removed.
+   */
+  async load(
+    found: (text: ObjectText, id: number, softAt: number) => { owner: T; placed: (place: DiskPlace<T>) => void } | null,
+  ): Promise<void> {
+    const numbers = readdirSync(this.#options.folder)
+      .map(segmentNumber)
+      .filter((number) => number !== null)
+      .sort((a, b) => a - b)
+    for (const number of numbers) {
+      const segment = new Segment<T>(this.#options.folder, number, false)
+      this.#segments.set(number, segment)
+      this.#totalBytes += segment.sizeBytes
+      this.#nextNumber = number + 1
+    }
+    for (const number of numbers) await this.#loadSegment(this.#segments.get(number)!, found)
+    for (const segment of [...this.#segments.values()]) if (segment.liveBytes === 0) this.#remove(segment)
+    this.#makeRoom()
+  }
+
+  async #loadSegment(segment: Segment<T>, found: Parameters<Disk<T>['load']>[0]): Promise<void> {
+    let window: Buffer = Buffer.alloc(0)
+    let windowAt = 0
+    for (let at = 0; at + RECORD_HEAD_BYTES <= segment.sizeBytes; ) {
+      if (at < windowAt || at + RECORD_HEAD_BYTES > windowAt + window.length) {
+        window = await segment.read(at, Math.min(LOAD_BYTES, segment.sizeBytes - at))
+        windowAt = at
+      }
+      let head = readHead(window, at - windowAt)
+      if (head === null) return
+      if (head.kind === KIND.object && at + recordBytes(head.payloadBytes) > windowAt + window.length) {
+        window = await segment.read(at, Math.max(LOAD_BYTES, recordBytes(head.payloadBytes)))
+        windowAt = at
+        head = readHead(window, 0)
+        if (head === null) return
+      }
+      if (!isWhole(head, window, at - windowAt)) return
+      this.#nextId = Math.max(this.#nextId, head.id + 1)
+      const bytes = recordBytes(head.payloadBytes)
+      if (at + bytes > segment.sizeBytes) return
+      if (head.kind === KIND.object && (head.state === STATE.live || head.state === STATE.soft)) {
+        const textAt = at - windowAt + RECORD_HEAD_BYTES
+        const text = JSON.parse(window.toString('utf8', textAt, textAt + head.payloadBytes)) as ObjectText
+        const softAt = head.state === STATE.soft ? head.softAt : 0
+        if (!this.#loadObject({ segment, offset: at, bytes }, head.id, softAt, text, found))
+          segment.mark(at, STATE.dead)
+      }
+      at += bytes
+    }
+  }
+
+  #loadObject(
+    record: DiskPlace<T>['record'],
+    id: number,
+    softAt: number,
+    text: ObjectText,
+    found: Parameters<Disk<T>['load']>[0],
+  ): boolean {
+    this.#nextSerial = Math.max(this.#nextSerial, text.serial + 1)
+    const extents: Extent<T>[] = []
+    for (const [number, offset, bytes] of text.extents) {
+      const segment = this.#segments.get(number)
+      if (segment === undefined || offset + recordBytes(extentPayloadBytes(bytes)) > segment.sizeBytes) return false
+      extents.push({ bytes, pending: null, segment, offset })
+    }
+    const wanted = found(text, id, softAt)
+    if (wanted === null) return false
+    const place = { id, serial: text.serial, record, extents }
+    record.segment.liveBytes += record.bytes
+    for (const { segment, bytes } of extents) segment!.liveBytes += recordBytes(extentPayloadBytes(bytes))
+    this.#register(wanted.owner, place)
+    wanted.placed(place)
+    return true
+  }
+
+  #enqueue(rank: Rank, job: Job<T>): void {
+    this.#queues[rank].push(job)
+    this.#backlogBytes += job.heldBytes
+    this.#wake()
+  }
+
+  /** Starts the writer later in this turn of the loop: what is asked for together is written together. */
+  #wake(): void {
+    this.#writing ??= Promise.resolve()
+      .then(() => this.#writeOn())
+      .finally(() => {
+        this.#writing = null
+      })
+  }
+
+  /** Writes until nothing waits, or until what waits needs room that is being cleared. */
+  async #writeOn(): Promise<void> {
+    while (this.#hasJobs) {
+      const rank = this.#queues.clearing.length > 0 ? 'clearing' : 'ordinary'
+      const segment = this.#segmentFor(rank)
+      if (segment !== null) await this.#writeBatch(this.#queues[rank], segment)
+      else if (rank === 'ordinary' && this.#clearing !== null && !this.failing) return
+      else this.#giveUp(this.#queues[rank])
+    }
+  }
+
+  /** There is no room, or the disk fails: what waits stays in memory only. */
+  #giveUp(queue: Job<T>[]): void {
+    for (const job of queue.splice(0)) {
+      this.counters.diskSkipped++
+      this.#backlogBytes -= job.heldBytes
+      job.failed()
+    }
+  }
+
+  async #writeBatch(queue: Job<T>[], segment: Segment<T>): Promise<void> {
+    const batch: { job: Job<T>; offset: number; bytes: number }[] = []
+    const parts: Buffer[] = []
+    const start = segment.sizeBytes
+    let end = start
+    let taken = 0
+    while (
+      taken < queue.length &&
+      end - start < BATCH_BYTES &&
+      end < this.#segmentBytes &&
+      parts.length < BATCH_PARTS
+    ) {
+      const job = queue[taken++]!
+      const built = job.build(segment, end)
+      if (built === null) {
+        this.#backlogBytes -= job.heldBytes
+        job.failed()
+        continue
+      }
+      const bytes = built.reduce((sum, part) => sum + part.length, 0)
+      batch.push({ job, offset: end, bytes })
+      parts.push(...built)
+      end += bytes
+    }
+    queue.splice(0, taken)
+    if (batch.length === 0) return
+    segment.sizeBytes = end
+    this.#totalBytes += end - start
+    segment.hold()
+    let isWritten = false
+    try {
+      await segment.write(parts, end - start, start)
+      isWritten = true
+      this.counters.diskWrites++
+      this.#failedAt = 0
+    } catch {
+      this.#fail(segment)
+    }
+    segment.letGo()
+    for (const { job, offset, bytes } of batch) {
+      this.#backlogBytes -= job.heldBytes
+      if (isWritten) job.done(segment, offset, bytes)
+      else job.failed()
+    }
+    this.#removeIfEmpty(segment)
+  }
+
+  /** What was to be written is lost, and so is the rest of this segment: after it nothing would be found again. */
+  #fail(segment: Segment<T>): void {
+    this.counters.diskWriteFaults++
+    this.#failedAt = Date.now()
+    segment.isSealed = true
+    if (this.#current === segment) this.#current = null
+  }
+
+  /** The segment that takes the next record, or null when there is none. */
+  #segmentFor(rank: Rank): Segment<T> | null {
+    if (this.#isClosed || this.failing) return null
+    const current = this.#current
+    if (current !== null && current.sizeBytes < this.#segmentBytes) return current
+    if (current !== null) {
+      current.isSealed = true
+      this.#current = null
+      this.#removeIfEmpty(current)
+    }
+    this.#makeRoom()
+    const kept = rank === 'clearing' ? 0 : CLEARING_SEGMENTS * this.#segmentBytes
+    if (this.#totalBytes + this.#segmentBytes + kept > this.#options.sizeBytes) return null
+    try {
+      const segment = new Segment<T>(this.#options.folder, this.#nextNumber, true)
+      this.#nextNumber++
+      this.#segments.set(segment.number, segment)
+      this.#current = segment
+      return segment
+    } catch {
+      this.counters.diskWriteFaults++
+      this.#failedAt = Date.now()
+      return null
+    }
+  }
+
+  /** Clears segments, the emptiest first, while there is less room than is kept free. */
+  #makeRoom(): void {
+    if (this.#clearing !== null || this.#isClosed) return
+    if (this.#totalBytes <= this.#options.sizeBytes - SPARE_SEGMENTS * this.#segmentBytes) return
+    this.#clearing = this.#clear().finally(() => {
+      this.#clearing = null
+      // Whatever waited for room finds it now, or is given up.
+      if (this.#hasJobs) this.#wake()
+    })
+  }
+
+  async #clear(): Promise<void> {
+    // Each segment is tried once: one that cannot be cleared (the disk fails) must not be tried for ever.
+    const tried = new Set<Segment<T>>()
+    while (!this.#isClosed && this.#totalBytes > this.#options.sizeBytes - SPARE_SEGMENTS * this.#segmentBytes) {
+      let emptiest: Segment<T> | null = null
+      for (const segment of this.#segments.values())
+        if (segment.isSealed && !tried.has(segment) && (emptiest === null || segment.liveBytes < emptiest.liveBytes))
+          emptiest = segment
+      if (emptiest === null) return
+      tried.add(emptiest)
+      await this.#options.clear([...emptiest.objects], emptiest)
+      this.#removeIfEmpty(emptiest)
+      if (this.#hasJobs) this.#wake()
+    }
+  }
+
+  #remove(segment: Segment<T>): void {
+    if (!this.#segments.delete(segment.number)) return
+    this.#totalBytes -= segment.sizeBytes
+    segment.remove()
+  }
+
+  async close(): Promise<void> {
+    await this.flushed()
+    this.#isClosed = true
+    await this.#clearing
+    await this.syncMarks()
+    for (const segment of this.#segments.values()) segment.close()
+  }
+}
