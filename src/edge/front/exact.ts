@@ -11,6 +11,7 @@ import type { Socket } from 'node:net'
 import { type Duplex, type Readable, Transform } from 'node:stream'
 import type { EdgeRequest, Fields, Handler, Reply } from '../message.ts'
 import type { FrontLimits } from './limits.ts'
+import { lingerAfter } from './linger.ts'
 import { peerOf } from './peer.ts'
 import { refusalBody, refusalBytes, refusalFields } from './refusal.ts'
 import { Refused, type Understood, understand } from './strict.ts'
@@ -38,17 +39,29 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     shouldUpgradeCallback: isWebSocket,
   })
   server.maxHeadersCount = limits.fieldsMax + 1
+  // Who has said all and closed its half is still answered (RFC 9112 §9.6), as on the fast way.
+  ;(server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
   /** Answers under way on a connection: a broken request after them waits until they are out. */
   const underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  const take = (message: IncomingMessage, response: ServerResponse) => {
-    const { socket } = message
-    const open = underWay.get(socket) ?? new Set()
-    underWay.set(socket, open)
+  /** Connections on which something broken came: what they still send is nothing to anybody. */
+  const ending = new WeakSet<Duplex>()
+
+  /** Puts an answer behind those that are under way on its connection. */
+  const enqueue = (message: IncomingMessage, response: ServerResponse): Set<ServerResponse> => {
+    const open = underWay.get(message.socket) ?? new Set()
+    underWay.set(message.socket, open)
     open.add(response)
     response.once('close', () => open.delete(response))
+    return open
+  }
+  const take = (message: IncomingMessage, response: ServerResponse, open = enqueue(message, response)) => {
+    const { socket } = message
     response.sendDate = false
-    const reply = new ExactReply(message, response, closing)
+    // Once the client has closed its half, its last request is the one that ends the connection.
+    const isLast = () => closing() || (socket.readableEnded && !ending.has(socket) && [...open].at(-1) === response)
+    const isFirst = () => open.values().next().value === response
+    const reply = new ExactReply(message, response, isFirst, isLast)
     const understood = judge(message, limits)
     if (understood instanceof Refused) {
       reply.refuse(understood)
@@ -64,13 +77,18 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     }
     handler.serve(request, reply)
   }
-  server.on('request', take)
+  server.on('request', (message: IncomingMessage, response: ServerResponse) => take(message, response))
   server.on('checkContinue', (message: IncomingMessage, response: ServerResponse) => {
-    // Continue only what will be taken: a refused request keeps its body to itself.
-    if (!(judge(message, limits) instanceof Refused)) response.writeContinue()
-    take(message, response)
+    const before = [...(underWay.get(message.socket) ?? [])]
+    const open = enqueue(message, response)
+    // Said while an answer before it is under way, node:http would put it into the middle of that one's successor.
+    whenClosed(before, () => {
+      // Continue only what will be taken: a refused request keeps its body to itself.
+      if (!(judge(message, limits) instanceof Refused)) response.writeContinue()
+      take(message, response, open)
+    })
   })
-  server.on('checkExpectation', take)
+  server.on('checkExpectation', (message: IncomingMessage, response: ServerResponse) => take(message, response))
   server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
     const understood = judge(message, limits)
     if (understood instanceof Refused || understood.framing.kind !== 'none' || handler.upgrade === undefined) {
@@ -82,28 +100,31 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     handler.upgrade({ ...rest, client: peerOf(socket), receivedAt: Date.now(), body: null }, socket, head)
   })
   server.on('clientError', (fault: Error & { code?: string }, socket: Duplex) => {
+    // Answers before the broken bytes still go out. Where these belong to the body of a request that the flow has, only
+    // an answer that has not begun can say what is wrong.
+    if (ending.has(socket)) return
+    ending.add(socket)
     const open = [...(underWay.get(socket) ?? [])]
-    const unfinished = open.some((response) => !response.req.complete)
-    if (unfinished) {
-      // The broken bytes belong to the body of a request that the flow has: only an answer not yet begun can say so.
-      if (open.length === 1 && !open[0]!.headersSent) socket.end(refusalBytes(refusalOf(fault)))
-      ;(socket as Socket).destroySoon()
-      return
-    }
-    let left = open.length
-    const finish = () => {
-      if (socket.writable) socket.end(refusalBytes(refusalOf(fault)))
-      ;(socket as Socket).destroySoon()
-    }
-    if (left === 0) finish()
-    for (const response of open)
-      response.once('close', () => {
-        left--
-        if (left === 0) finish()
-      })
+    const broken = open.find((response) => !response.req.complete)
+    const before = open.filter((response) => response !== broken)
+    whenClosed(before, () => {
+      if (!broken?.headersSent && socket.writable) lingerAfter(socket, refusalBytes(refusalOf(fault)))
+      else (socket as Socket).destroySoon()
+    })
   })
   server.emit('listening')
   return server
+}
+
+/** Calls back once all these answers are over: at once when there are none. */
+function whenClosed(responses: readonly ServerResponse[], callback: () => void): void {
+  let left = responses.length
+  if (left === 0) callback()
+  for (const response of responses)
+    response.once('close', () => {
+      left--
+      if (left === 0) callback()
+    })
 }
 
 /** The status for what the parser or its clock found wrong. */
@@ -153,6 +174,7 @@ function bounded(body: Readable, maxBytes: number, reply: ExactReply): Readable 
       done(new Error('the body is too large'))
     },
   })
+  counted.on('error', () => {}) // the flow may not be listening
   body.on('error', (fault) => counted.destroy(fault))
   body.on('aborted', () => counted.destroy(new Error('the client broke off')))
   return body.pipe(counted)
@@ -162,6 +184,8 @@ function bounded(body: Readable, maxBytes: number, reply: ExactReply): Readable 
 class ExactReply implements Reply {
   readonly #message: IncomingMessage
   readonly #response: ServerResponse & { shouldKeepAlive?: boolean }
+  /** True while no answer before this one is under way on the connection. */
+  readonly #isFirst: () => boolean
   readonly #closing: () => boolean
   /** Body bytes still owed to the announced length; null: none was announced. */
   #owedBytes: number | null = null
@@ -169,9 +193,10 @@ class ExactReply implements Reply {
   #onClose: (() => void) | null = null
   #onDrain: (() => void) | null = null
 
-  constructor(message: IncomingMessage, response: ServerResponse, closing: () => boolean) {
+  constructor(message: IncomingMessage, response: ServerResponse, isFirst: () => boolean, closing: () => boolean) {
     this.#message = message
     this.#response = response
+    this.#isFirst = isFirst
     this.#closing = closing
     response.once('close', () => {
       this.#closed = true
@@ -186,7 +211,7 @@ class ExactReply implements Reply {
   }
 
   informational(status: number, fields: Fields): void {
-    if (this.#closed || this.#message.httpVersion === '1.0' || this.#response.headersSent) return
+    if (this.#closed || this.#message.httpVersion === '1.0' || this.#response.headersSent || !this.#isFirst()) return
     this.#response.writeInformation(status, [...fields])
   }
 

@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net'
 import type { Handler } from '../message.ts'
 import type { FrontLimits } from './limits.ts'
+import { lingerAfter } from './linger.ts'
 import { peerOf } from './peer.ts'
 import type { Prepared } from './prepared.ts'
 import { refusalBytes } from './refusal.ts'
@@ -72,6 +73,7 @@ export class FastConnection {
   /** Starts reading by 'data'; left out when the socket reads into a shared buffer. */
   listen(): void {
     this.socket.on('data', this.#onData)
+    this.socket.resume()
   }
 
   get busy(): boolean {
@@ -280,23 +282,25 @@ export class FastConnection {
     reply?.lost()
   }
 
+  /** Ends the connection: nothing more is answered on it, and what still comes is not read. */
   #finish(): void {
-    if (this.socket.writableEnded) return
-    if (this.#rest !== null && this.headSince !== 0)
-      this.socket.end(refusalBytes(new Refused(400, 'the request is malformed')))
-    else this.socket.end()
-    if (this.#inputEnded) return
-    // Whatever still comes is not read; the client sees the end and closes.
-    this.#rest = null
-    this.handed = true
-    this.socket.off('data', this.#onData)
-    this.socket.resume()
+    if (this.handed) return
+    const isCutOff = this.#rest !== null && this.headSince !== 0
+    this.#leave()
+    lingerAfter(this.socket, isCutOff ? refusalBytes(new Refused(400, 'the request is malformed')) : null)
   }
 
   /** Answers 408 to a head that takes too long (RFC 9110 §15.5.9). */
   tooSlow(): void {
-    this.socket.end(refusalBytes(new Refused(408, 'the request took too long')))
-    this.socket.destroySoon()
+    this.#leave()
+    lingerAfter(this.socket, refusalBytes(new Refused(408, 'the request took too long')))
+  }
+
+  #leave(): void {
+    this.handed = true
+    this.headSince = 0
+    this.#rest = null
+    this.socket.off('data', this.#onData)
   }
 
   #handOver(bytes: Buffer): void {

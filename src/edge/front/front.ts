@@ -6,6 +6,7 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Handler } from '../message.ts'
+import { Ended } from './ended.ts'
 import { createExactServer } from './exact.ts'
 import { createExact2Server, type Exact2Server } from './exact2.ts'
 import { FastConnection, type Hits } from './fast.ts'
@@ -87,8 +88,18 @@ export class Front {
     return this.#readBuffer !== null
   }
 
-  /** Takes a connection whose next byte is the first of HTTP; `protocol` is what ALPN agreed on. */
-  accept(taken: Socket, protocol: 'h2' | 'http/1.1' | null): void {
+  /** False: there are too many connections to begin another. */
+  admits(): boolean {
+    if (!this.#closing && this.#open.size < this.limits.connectionsMax) return true
+    this.counters.refusedConnections++
+    return false
+  }
+
+  /**
+   * Takes a connection whose next byte is the first of HTTP; `protocol` is what ALPN agreed on, `isFresh` says that nothing
+   * was read from it yet.
+   */
+  accept(taken: Socket, protocol: 'h2' | 'http/1.1' | null, isFresh = false): void {
     const { address } = peerOf(taken)
     const key = addressKey(address)
     const known = this.#perAddress.get(key) ?? 0
@@ -110,8 +121,8 @@ export class Front {
       else this.#exact.emit('connection', taken)
       return
     }
-    // A socket that has bytes already (PROXY protocol) cannot change the way it reads.
-    const shared = 'encrypted' in taken || taken.readableLength > 0 ? null : this.#readBuffer
+    // A socket that was read from already cannot change the way it reads.
+    const shared = isFresh ? this.#readBuffer : null
     const socket = shared?.adopt(taken) ?? taken
     const connection = new FastConnection(socket, {
       handler: this.#handler,
@@ -144,6 +155,10 @@ export class Front {
     this.counters.handedOver++
     const open = this.#open.get(socket)
     if (open !== undefined) open.fast = null
+    if (socket.readableEnded) {
+      this.#exact.emit('connection', new Ended(socket, bytes))
+      return
+    }
     if (speaks2) this.#exact2.accept(socket)
     else this.#exact.emit('connection', socket)
     socket.unshift(bytes)

@@ -17,6 +17,9 @@ import { isSafe } from './socket-reply.ts'
 /** Spellings of Accept-Encoding remembered for one key; more of them are for the flow. */
 const ENCODINGS_MAX = 16
 
+/** Fields that are rendered for each second or each range, so that a property may not touch them on the fast way. */
+const CLOCKED = new Set(['age', 'cache-status', 'content-range'])
+
 /** What was found out about the stored responses of one key. Lies in `prepared` of the newest of them. */
 class Choice {
   readonly objects: readonly StoredObject[]
@@ -107,12 +110,14 @@ export class PreparedHits implements Hits {
     const verdict = judge(object, fields, now, plan.caching)
     if (verdict.kind !== 'fresh') return null
     // What changes with the clock is left to `Prepared`; a property that touches it is served by the flow.
-    if (plan.responseChanges.some(({ name }) => name === 'age' || name === 'cache-status')) return null
+    if (plan.responseChanges.some(({ name }) => CLOCKED.has(name))) return null
     const whole = answerFor(object.head, request, null)
     if (whole.body !== 'all' || whole.bodyBytes === null || !isSafe(object.head.fields)) return null
     const notModified = answerFor(object.head, { ...request, fields: [...fields, 'if-none-match', '*'] }, null)
+    const partial = answerFor(object.head, { ...request, fields: [...fields, 'range', 'bytes=0-0'] }, null)
     const finished = (answer: Answer): Fields => {
-      const all = applyChanges(without(answer.fields, ['cache-status']), plan.responseChanges)
+      const own = without(answer.fields, ['cache-status', 'content-range'])
+      const all = applyChanges(own, plan.responseChanges)
       return hasField(all, 'date') ? all : [...all, 'date', formatHttpDate(now)]
     }
     const inner = combinedValue(object.head.fields, 'cache-status')
@@ -122,6 +127,7 @@ export class PreparedHits implements Hits {
       status: whole.status,
       fields: finished(whole),
       notModifiedFields: finished(notModified),
+      partialFields: partial.status === 206 ? finished(partial) : null,
       etag: firstValue(object.head.fields, 'etag'),
       bornAt: object.head.responseTime - object.head.correctedInitialAgeSeconds * 1_000,
       freshUntil: now + verdict.ttlSeconds * 1_000,

@@ -25,6 +25,8 @@ export interface Ready {
   fields: Fields
   /** The same for a 304. */
   notModifiedFields: Fields
+  /** The same for a 206, without Content-Range; null: Range is ignored, or cannot be satisfied. */
+  partialFields: Fields | null
   etag: string | null
   /** Epoch milliseconds: Age is the whole seconds since `bornAt`; from `freshUntil` on it is the flow's again. */
   bornAt: number
@@ -140,10 +142,10 @@ export class Prepared {
     const asked = parseRange(value)
     if (asked === null) return 'whole'
     const found = asked.length === 1 ? resolveRange(asked[0]!, this.body.length) : null
-    if (found === null) return null
-    const { fields } = this.#ready
+    const { partialFields } = this.#ready
+    if (found === null || partialFields === null) return null
     const own = `content-range: ${formatContentRange(found, this.body.length)}\r\ncontent-length: ${found.last - found.first + 1}\r\n`
-    this.#range = { value, head: Buffer.from(render(206, fields) + own + this.#tail, 'latin1'), ...found }
+    this.#range = { value, head: Buffer.from(render(206, partialFields) + own + this.#tail, 'latin1'), ...found }
     return this.#range
   }
 
