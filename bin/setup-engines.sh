@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests and benchmarks run against: a browser, fonts that hold Japanese, PostgreSQL 15
-# beside the embedded one, and tools that look at what Izumi makes (PDF). `--peers` adds the products that benchmarks are
-# measured against. Everything here is optional for running Izumi itself.
+# beside the embedded one, tools that look at what Izumi makes (PDF), and varnishtest, which scripts wire cases of the edge.
+# `--peers` adds the products that benchmarks are measured against. Everything here is optional for running Izumi itself.
 set -euo pipefail
 
-packages=(chromium fonts-noto-cjk postgresql-15 poppler-utils)
+packages=(chromium fonts-noto-cjk postgresql-15 poppler-utils varnish)
 [ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2)
 
 missing=()

@@ -270,9 +270,18 @@ export interface OriginExchange {
   abort(): void
 }
 
+/** What became of a request to switch protocols. */
+export interface TunnelListener {
+  /** The origin answered; `status` 101: it switched. `rest` are the bytes behind the head, more comes from `origin`. */
+  answered(status: number, fields: Fields, origin: Duplex, rest: Buffer): void
+  fail(fault: OriginFault): void
+}
+
 export interface OriginPool {
   readonly name: string
   request(request: OriginRequest, listener: OriginListener): OriginExchange
+  /** Asks an origin to switch protocols, over a connection of its own; `fields` hold Connection and Upgrade. */
+  tunnel?(request: OriginRequest, listener: TunnelListener): void
   close(): void
 }
 

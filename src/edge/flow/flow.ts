@@ -9,6 +9,7 @@
  *
  * What may be served is decided by `policy/`, what is kept by the store; this only moves requests from step to step.
  */
+import type { Duplex } from 'node:stream'
 import { requestDirectives } from '../http/cache-control.ts'
 import { firstValue, hasField, without } from '../http/fields.ts'
 import { parseRange } from '../http/ranges.ts'
@@ -43,6 +44,7 @@ import { announcedBytes, forwarded } from './forward.ts'
 import { Pass } from './pass.ts'
 import { Passes } from './passes.ts'
 import { refuse } from './refusals.ts'
+import { refuseUpgrade, upgrade } from './upgrade.ts'
 
 export interface FlowOptions {
   /** Name of this edge in Cache-Status, Via and CDN-Loop: a token. */
@@ -70,7 +72,7 @@ export class Flow implements Handler, Surroundings {
 
   serve(request: EdgeRequest, reply: Reply): void {
     const exchange = new Exchange(request, reply, this.#identity)
-    const property = this.#properties.find(request.host)
+    const property = this.#properties.find(request.host, request.scheme)
     if (property === null) {
       refuse(exchange, 421, { detail: 'no-property' })
       return
@@ -96,6 +98,13 @@ export class Flow implements Handler, Surroundings {
       return
     }
     this.#pass(exchange, property, plan, request.method === 'GET' ? 'bypass' : 'method')
+  }
+
+  upgrade(request: EdgeRequest, socket: Duplex, head: Buffer): void {
+    const plan = this.#properties.find(request.host, request.scheme)?.plan(request)
+    if (plan === undefined || passesOf(request.fields, this.#identity.name) > 0) refuseUpgrade(socket, 421)
+    else if (plan.kind === 'answer') refuseUpgrade(socket, plan.status < 400 ? 403 : plan.status)
+    else upgrade(request, plan, this.#identity.name, socket, head)
   }
 
   /** Finds what is stored and does what the policy says of it. */
@@ -298,7 +307,7 @@ export class Flow implements Handler, Surroundings {
 
   retry(exchange: Exchange, alone: boolean): void {
     exchange.looks += alone ? MAX_LOOKS + 1 : 1
-    const property = this.#properties.find(exchange.request.host)
+    const property = this.#properties.find(exchange.request.host, exchange.request.scheme)
     if (property === null) {
       refuse(exchange, 421, { detail: 'no-property' })
       return

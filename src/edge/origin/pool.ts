@@ -2,11 +2,20 @@
  * A pool of origin servers: chooses one, and where that fails before anything of an answer is there, the next, as long as the
  * request is safe to send again (RFC 9110 §9.2.2). Health comes from requests (each server's own count) and from checks.
  */
-import type { Fields, OriginExchange, OriginFault, OriginListener, OriginPool, OriginRequest } from '../message.ts'
+import type {
+  Fields,
+  OriginExchange,
+  OriginFault,
+  OriginListener,
+  OriginPool,
+  OriginRequest,
+  TunnelListener,
+} from '../message.ts'
 import { rendezvous, Spread } from './choice.ts'
 import type { CallListener } from './connection.ts'
 import { type HealthCheck, HealthChecks } from './health.ts'
 import { OriginServer, type ServerLimits, type ServerOptions, type Slot } from './server.ts'
+import { openTunnel } from './tunnel.ts'
 
 export interface PoolOptions {
   readonly name: string
@@ -54,6 +63,12 @@ export class Pool implements OriginPool {
     const attempt = new Attempts(this, request, listener, this.#options.attempts)
     attempt.next()
     return attempt
+  }
+
+  tunnel(request: OriginRequest, listener: TunnelListener): void {
+    const server = this.choose(request.key, [])
+    if (server === null) throw new Error('a pool has at least one server')
+    openTunnel(server, request, listener)
   }
 
   close(): void {

@@ -2,8 +2,8 @@
  * One server of a pool: its kept connections, how many may be open, who waits for one, and how its health is judged by what
  * happens to requests (passive). One coarse clock watches all its connections, instead of a timer for each request.
  */
-import { connect } from 'node:net'
-import { type ConnectionOptions, connect as connectSecurely } from 'node:tls'
+import { connect, isIP, type Socket } from 'node:net'
+import { type ConnectionOptions, checkServerIdentity, connect as connectSecurely } from 'node:tls'
 import type { OriginRequest } from '../message.ts'
 import { type CallListener, Connection, type Timeouts } from './connection.ts'
 
@@ -148,32 +148,36 @@ export class OriginServer {
   }
 
   #connect(): Connection {
-    const { host, port, tls } = this.options
-    let connection: Connection
-    if (tls === null) connection = new Connection(connect({ host, port, autoSelectFamily: true }), false, this)
-    else {
-      const options: ConnectionOptions = {
-        host,
-        port,
-        servername: /^[\d.]+$|:/.test(tls.name) ? '' : tls.name,
-        ALPNProtocols: ['http/1.1'],
-        rejectUnauthorized: tls.verify,
-        ...(tls.authorities !== null && { ca: tls.authorities }),
-        ...(this.#session !== undefined && { session: this.#session }),
-      }
-      const socket = connectSecurely(options)
-      socket.on('session', (session) => {
-        this.#session = session
-      })
-      // A session that went wrong must not be offered again.
-      socket.on('error', () => {
-        this.#session = undefined
-      })
-      connection = new Connection(socket, true, this)
-    }
+    const connection = new Connection(this.open(), this.options.tls !== null, this)
     this.#open.add(connection)
     this.#tickOn()
     return connection
+  }
+
+  /** A new socket to the server, still connecting; not counted, so only for what has a bound of its own. */
+  open(): Socket {
+    const { host, port, tls } = this.options
+    if (tls === null) return connect({ host, port, autoSelectFamily: true })
+    const options: ConnectionOptions = {
+      host,
+      port,
+      // An address has no place in SNI (RFC 6066 §3).
+      servername: isIP(tls.name) === 0 ? tls.name : '',
+      ALPNProtocols: ['http/1.1'],
+      rejectUnauthorized: tls.verify,
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(tls.name, certificate),
+      ...(tls.authorities !== null && { ca: tls.authorities }),
+      ...(this.#session !== undefined && { session: this.#session }),
+    }
+    const socket = connectSecurely(options)
+    socket.on('session', (session) => {
+      this.#session = session
+    })
+    // A session that went wrong must not be offered again.
+    socket.on('error', () => {
+      this.#session = undefined
+    })
+    return socket
   }
 
   #tickOn(): void {
