@@ -76,7 +76,7 @@ export function eventRoutes(app: App, _platform: Platform): void {
     },
     async (request) => {
       const { limit, cursor, q, party, type, subject, from, to } = request.query
-      const after = cursorKey(cursor, ['bigint']) as [string] | null
+      const last = cursorKey(cursor, ['bigint', 'bigint']) as [string, string] | null
       if (from !== undefined && to !== undefined && fromIso(from) >= fromIso(to))
         throw new BadInput('/query/to', `${to} is not after from`, 'an instant after `from`')
       const partyId = party === undefined ? null : (await request.visibleParty(party)).id
@@ -88,11 +88,11 @@ export function eventRoutes(app: App, _platform: Platform): void {
           from: from === undefined ? null : fromIso(from),
           to: to === undefined ? null : fromIso(to),
           like: likePattern(q),
-          beforeId: after?.[0] ?? null,
+          before: last && { transaction: last[0], id: last[1] },
           limit: limit + 1,
         }),
       )
-      return page(rows, limit, (row) => [row.id], toJson)
+      return page(rows, limit, (row) => [row.transaction, row.id], toJson)
     },
   )
 

@@ -64,6 +64,7 @@ export class Engine implements CapacityEngine {
   readonly #waitList = new WaitList()
   #tidyAt = performance.now() + TIDY_EVERY_MS
   #offering = false
+  #freedMeanwhile = false
 
   constructor(database: Database, clock: () => Instant) {
     this.database = database
@@ -158,16 +159,24 @@ export class Engine implements CapacityEngine {
       await this.#tidy()
     }
     const due = await this.database.query<{ id: string }>(
-      `select id from claim where state in ('held', 'waiting') and expires_at <= to_timestamp($1) order by expires_at limit $2`,
+      `select id from claim where expires_at <= to_timestamp($1) and state in ('held', 'waiting') order by expires_at limit $2`,
       [now / 1_000, SWEEP_CLAIMS],
       'capacity-due',
     )
-    const outcomes = await Promise.all(
-      due.map(({ id }) => this.#groups.submit({ kind: 'expire', claimId: id }, SYSTEM, now).catch(() => null)),
-    )
-    return {
-      expired: outcomes.filter((outcome) => outcome?.state === 'expired').length,
-      filled: await this.#fill(now),
+    // What lapses here is offered below; an offer of its own beside it would take turns with this one.
+    this.#offering = true
+    try {
+      const outcomes = await Promise.all(
+        due.map(({ id }) => this.#groups.submit({ kind: 'expire', claimId: id }, SYSTEM, now).catch(() => null)),
+      )
+      this.#freedMeanwhile = false
+      return {
+        expired: outcomes.filter((outcome) => outcome?.state === 'expired').length,
+        filled: await this.#fill(now),
+      }
+    } finally {
+      this.#offering = false
+      if (this.#freedMeanwhile) this.#offer()
     }
   }
 
@@ -230,6 +239,7 @@ export class Engine implements CapacityEngine {
 
   /** Offers what was freed to those who wait, after the groups now waiting. */
   #offer(): void {
+    this.#freedMeanwhile = this.#offering
     if (this.#offering) return
     this.#offering = true
     setImmediate(() => {

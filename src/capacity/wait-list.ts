@@ -39,7 +39,7 @@ export class WaitList {
   /** The waiting claims in order of arrival; reads only those that are new. */
   async refresh(sql: Sql): Promise<WaitingClaim[]> {
     const rows = await sql.query<{ id: string; since: Instant }>(
-      `select id, created_at as since from claim where state = 'waiting' order by created_at, id limit ${LOOKED_AT}`,
+      `select id, created_at as since from claim where expires_at is not null and state = 'waiting' order by created_at, id limit ${LOOKED_AT}`,
       [],
       'capacity-waiting',
     )

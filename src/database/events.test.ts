@@ -9,8 +9,8 @@ import { listen } from './notifications.ts'
 const database = await testDatabase()
 const party = newId()
 
-const append = (sql: Sql, name: string) =>
-  appendEvents(sql, [{ partyId: party, actor: SYSTEM, type: 'test.done', subjectKind: 'test', subjectId: name }])
+const append = (sql: Sql, name: string, type = 'test.done') =>
+  appendEvents(sql, [{ partyId: party, actor: SYSTEM, type, subjectKind: 'test', subjectId: name }])
 
 async function follow(name: string): Promise<string[]> {
   const seen: string[] = []
@@ -73,6 +73,22 @@ test('a younger transaction with the smaller id that commits last is not missed'
   assert.deepEqual(await followed('f', 1), ['younger'])
   assert.deepEqual(await follow('f'), [])
   assert.deepEqual(await followed('another', 2), ['elder', 'younger'])
+})
+
+test('events of other types are passed over for good', async () => {
+  const placeOf = async (name: string) =>
+    (
+      await database.query<{ place: bigint }>(
+        'select last_transaction::text::bigint as place from event_follower where name = $1',
+        [name],
+      )
+    )[0]?.place
+  await follow('patient')
+  const before = await placeOf('patient')
+  for (let each = 0; each < 101; each++) await append(database, 'of no concern', 'other.type')
+  while ((await placeOf('patient')) === before) assert.deepEqual(await follow('patient'), [])
+  await append(database, 'of concern')
+  assert.deepEqual(await followed('patient', 1), ['of concern'])
 })
 
 test('a commit that appends events is announced', async () => {

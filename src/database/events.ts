@@ -80,6 +80,8 @@ export const EVENT_SETTLED = 'transaction < pg_snapshot_xmin(pg_current_snapshot
 export const EVENT_ORDER = 'transaction, id'
 
 const FOLLOW_BATCH = 500
+/** Transactions without an event for a follower after which its place is moved all the same. */
+const PASSED_OVER = 100n
 
 /**
  * Hands every event of the named types to `handle`, in order, at least once, however often the program dies in between:
@@ -107,21 +109,31 @@ export async function followEvents(
       ;[place] = await find()
     }
     if (!place) return 0 // another process is at work
+    // Everything before this transaction is settled now, so what is read below is all there is up to it.
+    const [settled] = await sql.query<{ transaction: string }>(
+      'select pg_snapshot_xmin(pg_current_snapshot())::text as transaction',
+      [],
+      'settled-up-to',
+    )
     const events = await sql.query<RecordedEvent>(
       `select ${EVENT_COLUMNS} from event
-       where (transaction, id) > ($1::xid8, $2::bigint) and type = any($3) and ${EVENT_SETTLED}
+       where (transaction, id) > ($1::xid8, $2::bigint) and type = any($3) and transaction < $4::xid8
        order by ${EVENT_ORDER} limit ${FOLLOW_BATCH}`,
-      [place.lastTransaction, place.lastEventId, types],
+      [place.lastTransaction, place.lastEventId, types, settled!.transaction],
       'follow-events',
     )
-    const last = events.at(-1)
-    if (!last) return 0
-    await handle(events, sql)
-    await sql.query('update event_follower set last_transaction = $2, last_event_id = $3 where name = $1', [
-      follower,
-      last.transaction,
-      last.id,
-    ])
+    if (events.length > 0) await handle(events, sql)
+    const next =
+      events.length === FOLLOW_BATCH
+        ? { transaction: events.at(-1)!.transaction, id: events.at(-1)!.id }
+        : { transaction: settled!.transaction, id: 0n }
+    // Events of other types are passed over for good, not read again and again.
+    if (events.length > 0 || BigInt(next.transaction) - BigInt(place.lastTransaction) > PASSED_OVER)
+      await sql.query('update event_follower set last_transaction = $2, last_event_id = $3 where name = $1', [
+        follower,
+        next.transaction,
+        next.id,
+      ])
     return events.length
   })
 }

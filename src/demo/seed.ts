@@ -343,9 +343,12 @@ async function seedInvoices(
 
 /** `empty`: nobody has set up; `ready`: the demonstration is whole; `other`: an operator's own, or a start that broke off. */
 export async function demoState(desk: Pick<Desk, 'database'>): Promise<'empty' | 'ready' | 'other'> {
-  const [operator] = await desk.database.query("select id from party where kind = 'operator'")
+  const [operator] = await desk.database.query<{ id: string }>("select id from party where kind = 'operator'")
   if (!operator) return 'empty'
   const party = await findParty(desk.database, 'izumi-demo')
-  const [ready] = await desk.database.query("select id from event where type = 'demonstration.ready' limit 1")
+  const [ready] = await desk.database.query(
+    "select from event where party_id = $1 and type = 'demonstration.ready' limit 1",
+    [operator.id],
+  )
   return party && ready ? 'ready' : 'other'
 }

@@ -29,7 +29,8 @@ export interface EventFilter {
   from: Instant | null
   to: Instant | null
   like: string | null
-  beforeId: string | null
+  /** Only what stands before it in the order of reading. */
+  before: EventPlace | null
   limit: number
 }
 
@@ -44,8 +45,8 @@ export function listEvents(sql: Sql, filter: EventFilter): Promise<RecordedEvent
        and ($3::text is null or subject_id = $3) and ($4::timestamptz is null or at >= $4)
        and ($5::timestamptz is null or at < $5)
        and ($6::text is null or (seen and actor_name ilike $6) or type ilike $6 or subject_id ilike $6)
-       and ($7::bigint is null or id < $7)
-     order by id desc limit $8`,
+       and ($7::xid8 is null or (transaction, id) < ($7, $8::bigint))
+     order by transaction desc, id desc limit $9`,
     [
       filter.partyId,
       filter.type === null ? null : typePattern(filter.type),
@@ -53,7 +54,8 @@ export function listEvents(sql: Sql, filter: EventFilter): Promise<RecordedEvent
       filter.from === null ? null : sqlInstant(filter.from),
       filter.to === null ? null : sqlInstant(filter.to),
       filter.like,
-      filter.beforeId,
+      filter.before?.transaction ?? null,
+      filter.before?.id ?? null,
       filter.limit,
     ],
   )
