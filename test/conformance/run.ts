@@ -1,8 +1,10 @@
 /**
  * `npm run conformance -- cache [--suite DIR] [--id TEST]`: how far the edge follows the standards, by suites that others
- * wrote. Names each miss; the last line is the score.
+ * wrote; `-- smuggling` and `-- http1`: what it makes of hostile and of odd bytes. Names each miss; the last line is the score.
  */
 import { runCacheTests } from './cache.ts'
+import { runHttp1 } from './http1.ts'
+import { runSmuggling } from './smuggling.ts'
 
 const [suiteName, ...rest] = process.argv.slice(2)
 const option = (name: string) => {
@@ -19,7 +21,17 @@ if (suiteName === 'cache') {
     console.log(`behaviour checked ${check.passed}/${check.total} (neither right nor wrong)`)
     console.log(`required ${required.passed}/${required.total}, optimal ${optimal.passed}/${optimal.total}`)
   }
+} else if (suiteName === 'smuggling') {
+  const { cases, refused, harmless, failures } = await runSmuggling()
+  for (const failure of failures) console.log(failure)
+  console.log(`refused ${refused}, harmless ${harmless}, of ${cases}`)
+  process.exitCode = failures.length === 0 ? 0 : 1
+} else if (suiteName === 'http1') {
+  const { cases, failures } = await runHttp1()
+  for (const failure of failures) console.log(failure)
+  console.log(`passed ${cases - failures.length}/${cases}`)
+  process.exitCode = failures.length === 0 ? 0 : 1
 } else {
-  console.error('usage: npm run conformance -- cache [--suite DIR] [--id TEST]')
+  console.error('usage: npm run conformance -- cache [--suite DIR] [--id TEST] | smuggling | http1')
   process.exitCode = 2
 }

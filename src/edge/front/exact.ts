@@ -99,6 +99,11 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     const { framing: _, ...rest } = understood
     handler.upgrade({ ...rest, client: peerOf(socket), receivedAt: Date.now(), body: null }, socket, head)
   })
+  server.on('connect', (message: IncomingMessage, socket: Duplex) => {
+    const understood = judge(message, limits)
+    const refused = understood instanceof Refused ? understood : new Refused(405, 'CONNECT is not served')
+    lingerAfter(socket, refusalBytes(refused))
+  })
   server.on('clientError', (fault: Error & { code?: string }, socket: Duplex) => {
     // Answers before the broken bytes still go out. Where these belong to the body of a request that the flow has, only
     // an answer that has not begun can say what is wrong.

@@ -14,6 +14,8 @@ export const UNDERSTOOD = 2
 
 /** Longer heads go to the exact way, which knows the configured bound and answers 431. */
 export const SCAN_MAX_BYTES = 8 * 1024
+/** So do heads with more fields. */
+const SCAN_MAX_FIELDS = 100
 
 /** A scanned head; one object is used again and again, so what is needed is read before the next scan. */
 export class Scanned {
@@ -84,6 +86,8 @@ const MEANINGS: Record<string, number> = {
   // These frame a body or speak of the connection.
   'content-length': Means.other,
   'transfer-encoding': Means.other,
+  content_length: Means.other,
+  transfer_encoding: Means.other,
   'content-encoding': Means.other,
   expect: Means.other,
   upgrade: Means.other,
@@ -137,6 +141,7 @@ function scanFields(bytes: Buffer, from: number, length: number, start: number, 
   let i = from
   /** One bit for each meaning seen. */
   let seen = 0
+  let count = 0
   into.noneMatchEnd = into.rangeEnd = into.encodingStart = into.encodingEnd = 0
   into.plain = true
   for (;;) {
@@ -152,6 +157,7 @@ function scanFields(bytes: Buffer, from: number, length: number, start: number, 
       if ((seen & (1 << Means.since)) !== 0 && (seen & (1 << Means.noneMatch)) === 0) into.plain = false
       return UNDERSTOOD
     }
+    if (++count > SCAN_MAX_FIELDS) return OTHER
     const nameStart = i++
     while (i < length && LOWER[bytes[i]!] !== 0) i++
     if (i >= length) return more(start, length)

@@ -44,6 +44,9 @@ export const TARGET_MAX_BYTES = 8_000
 /** Methods that are passed on; CONNECT would make a tunnel of the edge and TRACE would echo what others added. */
 const ALLOW = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
+/** Servers behind gateways of the CGI kind read these as the fields that frame a body. */
+const LOOK_ALIKES = new Set(['transfer_encoding', 'content_length'])
+
 /** field-vchar, SP, HTAB and obs-text (RFC 9110 §5.5); every other byte is refused. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 /** Visible ASCII without `#`: wider than RFC 3986, since clients leave much unescaped that no parser trips over. */
@@ -93,6 +96,7 @@ export function understand(head: RawHead): Understood | Refused {
     const name = head.rawFields[i]!.toLowerCase()
     const value = trim(head.rawFields[i + 1]!)
     if (!VALUE.test(value)) return new Refused(400, `the field ${name} has a control byte`)
+    if (LOOK_ALIKES.has(name)) return new Refused(400, `${name} is no field of this server`)
     if (name === 'host') {
       if (hostField !== null) return new Refused(400, 'Host occurs twice')
       hostField = value

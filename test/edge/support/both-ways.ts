@@ -34,13 +34,14 @@ export interface BothWays {
   close(): Promise<void>
 }
 
+/** `answer`: what the origin does, or the port of one that runs already. */
 export async function startBothWays(
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  answer: ((request: IncomingMessage, response: ServerResponse) => void) | number,
   options: { oneReadBuffer?: boolean; limits?: Partial<FrontLimits> } = {},
 ): Promise<BothWays> {
-  const origin: Server = createOrigin(answer)
-  await new Promise<void>((resolve) => origin.listen(0, '127.0.0.1', resolve))
-  const originPort = (origin.address() as AddressInfo).port
+  const origin: Server | null = typeof answer === 'number' ? null : createOrigin(answer)
+  await new Promise<void>((resolve) => (origin === null ? resolve() : origin.listen(0, '127.0.0.1', resolve)))
+  const originPort = typeof answer === 'number' ? answer : (origin!.address() as AddressInfo).port
   const pool = poolAt('origin', `http://127.0.0.1:${originPort}`)
   const property: Property = {
     name: 'all',
@@ -83,8 +84,8 @@ export async function startBothWays(
       fast.close()
       exact.close()
       pool.close()
-      origin.closeAllConnections()
-      await new Promise((resolve) => origin.close(resolve))
+      origin?.closeAllConnections()
+      await new Promise((resolve) => (origin === null ? resolve(null) : origin.close(resolve)))
       await store.close()
     },
   }
