@@ -19,8 +19,6 @@ export interface FrontOptions {
   limits: FrontLimits
   /** Null: everything goes the exact way. */
   hits: Hits | null
-  /** Plain connections read into one shared buffer, if this Node can (read-buffer.ts). */
-  oneReadBuffer?: boolean
 }
 
 /** What a client that speaks HTTP/2 without ALPN says first (RFC 9113 §3.4). */
@@ -64,7 +62,7 @@ export class Front {
   readonly #hits: Hits | null
   readonly #exact: Server
   readonly #exact2: Exact2Server
-  readonly #readBuffer: ReadBuffer | null
+  #readBuffer: ReadBuffer | null = null
   readonly #open = new Map<Socket, Open>()
   readonly #perAddress = new Map<string, number>()
   readonly #sweep: NodeJS.Timeout
@@ -78,9 +76,14 @@ export class Front {
     const closing = () => this.#closing
     this.#exact = createExactServer({ handler: options.handler, limits: options.limits, closing })
     this.#exact2 = createExact2Server({ handler: options.handler, limits: options.limits })
-    this.#readBuffer = options.oneReadBuffer ? ReadBuffer.make() : null
     this.#sweep = setInterval(() => this.sweep(Date.now()), SWEEP_MS)
     this.#sweep.unref()
+  }
+
+  /** Before any listener opens: plain connections share one read buffer from now on, if this Node can (read-buffer.ts). */
+  async shareReadBuffer(): Promise<boolean> {
+    if (await ReadBuffer.works()) this.#readBuffer = new ReadBuffer()
+    return this.sharesReadBuffer
   }
 
   /** True when plain connections share one read buffer: the self-test passed. */

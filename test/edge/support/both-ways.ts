@@ -65,7 +65,8 @@ export async function startBothWays(
   const flow = new Flow({ name: 'izumi', store, properties })
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const hits = new PreparedHits({ properties: () => properties, store, cacheName: 'izumi' })
-  const fast = new Front({ handler: flow, limits, hits, oneReadBuffer: options.oneReadBuffer })
+  const fast = new Front({ handler: flow, limits, hits })
+  if (options.oneReadBuffer) await fast.shareReadBuffer()
   const exact = new Front({ handler: flow, limits, hits: null })
   const listeners: Listener[] = []
   const open = async (front: Front, more: Partial<ListenerOptions> = {}) => {
