@@ -92,10 +92,10 @@ async function run(options: RunOptions): Promise<void> {
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.admin ? { admin: options.admin } : {}),
   })
-  const { http, admin } = edge.addresses
+  const { http, https, admin } = edge.addresses
   if (options.json) print(JSON.stringify(edge.addresses))
   else {
-    print(`Serving ${options.origin ?? options.config} at ${http.join(', ')}`)
+    print(`Serving ${options.origin ?? options.config} at ${[...http, ...https].join(', ')}`)
     if (admin !== null) print(`Purge, figures and health at ${admin}`)
     print('Ctrl-C ends it.')
   }

@@ -3,21 +3,23 @@
  * the admin listener. `izumi edge` and the tests start it the same way. A new configuration is read and checked whole before
  * any of it takes effect; a wrong one changes nothing.
  */
-import { createServer, type Server, type Socket } from 'node:net'
-import { dirname } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { dirname, resolve } from 'node:path'
 import { BadInput } from '../core/errors.ts'
 import { type AdminServer, startAdmin } from './admin/server.ts'
 import { type CountryOf, openCountries } from './config/countries.ts'
+import { certificatesOf, limitsOf } from './config/front.ts'
 import { compileConfig, type LoadedConfig, loadConfig } from './config/load.ts'
 import { poolOf } from './config/pool.ts'
 import type { EdgeConfig, PropertyConfig } from './config/schema.ts'
 import { bytes } from './config/units.ts'
 import { Flow } from './flow/flow.ts'
+import type { Certificate } from './front/certificates.ts'
 import { Front } from './front/front.ts'
 import { PreparedHits } from './front/hits.ts'
-import { DEFAULT_LIMITS } from './front/limits.ts'
+import { Listener, type TlsSettings } from './front/listener.ts'
 import type { OriginPool, Properties } from './message.ts'
-import { EdgeStore } from './store/store.ts'
+import { type EdgeStore, openStore } from './store/store.ts'
 
 /** Where the configuration comes from: a file, or one origin that every host name is served from. */
 export type EdgeSource = { file: string } | { origin: string }
@@ -31,7 +33,11 @@ export interface EdgeOptions {
 
 export interface Edge {
   /** Where it listens, as addresses to open. */
-  readonly addresses: { readonly http: readonly string[]; readonly admin: string | null }
+  readonly addresses: {
+    readonly http: readonly string[]
+    readonly https: readonly string[]
+    readonly admin: string | null
+  }
   readonly store: EdgeStore
   /** Reads the file again. @throws ConfigRefused and stays as it was */
   reload(): void
@@ -49,7 +55,8 @@ const NAME = 'izumi'
 
 /** @throws BadInput, ConfigRefused, or the system's error when it cannot listen */
 export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): Promise<Edge> {
-  const pools = new Pools('file' in source ? dirname(source.file) : '.')
+  const folder = 'file' in source ? dirname(source.file) : '.'
+  const pools = new Pools(folder)
   const countryOf = lateCountries()
   const load = (): LoadedConfig => {
     const given = { countryOf, poolOf: (property: PropertyConfig) => pools.of(property) }
@@ -65,11 +72,17 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
   pools.settle()
   const { config } = current
   const properties: Properties = { find: (host, scheme) => current.properties.find(host, scheme) }
-  const store = new EdgeStore({ memoryBytes: bytes(config.store?.memory ?? DEFAULT_MEMORY_BYTES) })
+  const certificates = certificatesOf(config.certificates, folder)
+  const store = await openStore({
+    memoryBytes: bytes(config.store?.memory ?? DEFAULT_MEMORY_BYTES),
+    disk: config.store?.disk
+      ? { folder: resolve(folder, config.store.disk.folder), sizeBytes: bytes(config.store.disk.size) }
+      : null,
+  })
   const flow = new Flow({ name: NAME, store, properties })
   const front = new Front({
     handler: flow,
-    limits: DEFAULT_LIMITS,
+    limits: limitsOf(config.limits),
     hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME }),
   })
   const reload = () => {
@@ -78,7 +91,7 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     pools.settle()
   }
 
-  const listeners: Server[] = []
+  const listeners: Listener[] = []
   let admin: AdminServer | null = null
   const close = async () => {
     for (const listener of listeners) listener.close()
@@ -88,13 +101,19 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     await store.close()
   }
   try {
-    const http: string[] = []
-    const wanted = options.listen ?? config.listen?.http ?? (config.listen?.https ? [] : DEFAULT_LISTEN)
-    for (const each of [wanted].flat()) {
-      const listener = await listen(each, (socket) => front.accept(socket, null, true))
-      listeners.push(listener)
-      http.push(`http://${addressOf(listener)}`)
+    const open = async (addresses: readonly string[], tls: TlsSettings | null): Promise<string[]> => {
+      const opened: string[] = []
+      for (const each of addresses) {
+        const { host: address, port } = splitAddress(each)
+        const listener = await Listener.open(front, { address, port, tls, proxies: config.listen?.proxies ?? null })
+        listeners.push(listener)
+        opened.push(`${tls === null ? 'http' : 'https'}://${addressOf(listener)}`)
+      }
+      return opened
     }
+    const wanted = options.listen ?? config.listen?.http ?? (config.listen?.https ? [] : DEFAULT_LISTEN)
+    const http = await open([wanted].flat(), null)
+    const https = config.listen?.https ? await open([config.listen.https].flat(), tlsOf(config, certificates)) : []
     const adminAt = options.admin ?? config.listen?.admin ?? DEFAULT_ADMIN
     if (adminAt !== false)
       admin = await startAdmin(splitAddress(adminAt), {
@@ -103,7 +122,7 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
         reload: 'file' in source ? reload : null,
       })
     return {
-      addresses: { http, admin: admin?.url ?? null },
+      addresses: { http, https, admin: admin?.url ?? null },
       store,
       reload,
       close,
@@ -161,6 +180,12 @@ class Pools {
   }
 }
 
+function tlsOf({ tls, listen }: EdgeConfig, certificates: readonly Certificate[]): TlsSettings {
+  if (certificates.length === 0)
+    throw new BadInput('certificates', `there is none for ${listen?.https}`, 'a list of certificate and key files')
+  return { certificates, minVersion: tls?.minimum === '1.3' ? 'TLSv1.3' : 'TLSv1.2', ticketKeys: randomBytes(48) }
+}
+
 function originOf(origin: string): string {
   const written = /^https?:\/\//.test(origin) ? origin : `http://${origin}`
   if (!URL.canParse(written) || new URL(written).pathname !== '/')
@@ -198,15 +223,7 @@ function splitAddress(address: string): ListenAt {
   return { host: (found[1] ?? found[2])!, port: Number(found[3]) }
 }
 
-function listen(at: string, accept: (socket: Socket) => void): Promise<Server> {
-  const server = createServer({ noDelay: true }, accept)
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(splitAddress(at), () => resolve(server))
-  })
-}
-
-function addressOf(server: Server): string {
-  const { address, family, port } = server.address() as { address: string; family: string; port: number }
+function addressOf(listener: Listener): string {
+  const { address, family, port } = listener.address
   return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
 }

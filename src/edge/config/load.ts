@@ -60,7 +60,11 @@ export function compileConfig(text: string, file: string, options: LoadOptions):
     try {
       pool = options.poolOf(property)
     } catch (error) {
-      context.fault([...path, 'origin'], (error as Error).message, 'an address such as http://10.0.0.5:8080, or a pool')
+      context.fault(
+        [...path, 'origin'],
+        (error as Error).message,
+        'an address such as http://10.0.0.5:8080, or a pool with servers',
+      )
       continue
     }
     properties.push(new CompiledProperty(property, path, context, { countryOf: options.countryOf, pool }))

@@ -295,7 +295,10 @@ const Pool = closed(
   'a pool: servers, choose, attempts, connections, waiting, timeouts, rest, check',
 )
 export type PoolConfig = Static<typeof Pool>
-const Origin = Type.Union([OriginAddress, Pool], { description: 'an address such as http://10.0.0.5:8080, or a pool' })
+const Count = Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'a number from 1' })
+const Origin = Type.Union([OriginAddress, Pool], {
+  description: 'an address such as http://10.0.0.5:8080, or a pool with servers',
+})
 
 export const PropertyConfig = closed({
   name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$', description: 'small letters, digits and dashes' }),
@@ -336,9 +339,9 @@ export const EdgeConfig = closed({
         http: optional(oneOrMany(Listener, 'host:port or a list of them')),
         https: optional(oneOrMany(Listener, 'host:port or a list of them')),
         admin: optional(Listener),
-        proxyProtocol: optional(Type.Boolean({ description: 'true: every connection starts with a PROXY header' })),
+        proxies: optional(list(Address, 'networks of proxies whose PROXY header is required and believed')),
       },
-      'where to listen: http, https, admin',
+      'where to listen: http, https, admin, proxies',
     ),
   ),
   certificates: optional(
@@ -351,17 +354,39 @@ export const EdgeConfig = closed({
       'certificate and key files',
     ),
   ),
-  limits: optional(Type.Object({}, { additionalProperties: true, description: 'limits of the front' })),
+  tls: optional(
+    closed(
+      {
+        minimum: optional(Type.Union([Type.Literal('1.2'), Type.Literal('1.3')], { description: "'1.2' or '1.3'" })),
+      },
+      'tls: minimum',
+    ),
+  ),
+  limits: optional(
+    closed(
+      {
+        headBytes: optional(Bytes),
+        headFields: optional(Count),
+        head: optional(Duration),
+        idle: optional(Duration),
+        bodyBytes: optional(Bytes),
+        leastBytesPerSecond: optional(Type.Integer({ minimum: 0, description: 'bytes a second' })),
+        leastBytesWindow: optional(Duration),
+        connectionsPerAddress: optional(Count),
+        connections: optional(Count),
+        streams: optional(Count),
+        drain: optional(Duration),
+      },
+      'limits of clients: headBytes, headFields, head, idle, bodyBytes, leastBytesPerSecond, leastBytesWindow, connectionsPerAddress, connections, streams, drain',
+    ),
+  ),
   store: optional(
     closed(
       {
         memory: optional(Bytes),
         disk: optional(closed({ folder: Type.String(), size: Bytes }, 'disk: folder and size')),
-        objects: optional(
-          Type.Integer({ minimum: 1_000, maximum: 100_000_000, description: 'how many objects at most' }),
-        ),
       },
-      'the store: memory, disk, objects',
+      'the store: memory, disk',
     ),
   ),
   properties: Type.Array(PropertyConfig, {
