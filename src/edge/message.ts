@@ -108,6 +108,9 @@ export interface Recording {
   /** False once it cannot be kept (too large, no room, disk failing): later writes are dropped and `read` throws StoreFault. */
   write(chunk: Buffer): boolean
   readonly writtenBytes: number
+  /** More waits for the disk than should: hold the origin until `onEased` calls back, once. */
+  readonly saturated: boolean
+  onEased(callback: () => void): void
   /** Bytes first…last of what was written; both below `writtenBytes`. */
   read(first: number, last: number): AsyncIterable<Buffer>
   /** Null when it was purged meanwhile or could not be kept. Called once; no write comes after. */

@@ -84,6 +84,7 @@ export class Fill implements OriginListener {
   #readers: Reader[] = []
   #origin: OriginExchange | null = null
   #paused = false
+  #heldForDisk = false
   readonly #window = new Window()
   #recording: Recording | null = null
   #keeping = false
@@ -147,9 +148,11 @@ export class Fill implements OriginListener {
     for (const exchange of this.#waiting) if (!exchange.over) exchange.reply.informational(status, fields)
   }
 
-  head(status: number, fields: Fields, bodyBytes: number | null): void {
+  head(status: number, originFields: Fields, originBytes: number | null): void {
     const { question } = this
     const now = Date.now()
+    let fields = originFields
+    let bodyBytes = originBytes
     const validating = question.validates
     if (validating !== null && status === 304) {
       this.#validated(fields, now)
@@ -164,6 +167,16 @@ export class Fill implements OriginListener {
       this.#origin?.abort()
       this.#serveStale(status)
       return
+    }
+    const { compression } = question.plan
+    if (compression.length > 0 && isCompressible(status, fields, bodyBytes)) {
+      const coding = chosenCoding(combinedValue(question.requestFields, 'accept-encoding'), compression)
+      if (coding === null) fields = varyingByCoding(fields)
+      else {
+        fields = codedFields(fields, coding)
+        this.#coder = new Coder(coding, bodyBytes, (chunk) => this.#take(chunk), () => this.#finish())
+        bodyBytes = null
+      }
     }
     const answered: Answered = {
       method: 'GET',
@@ -209,15 +222,30 @@ export class Fill implements OriginListener {
   }
 
   data(chunk: Buffer): void {
-    if (this.#stage !== 'streaming') return
-    if (this.#keeping && !this.#recording!.write(chunk)) this.#drop()
-    this.#window.push(chunk)
-    this.#pump()
+    if (this.#coder === null) this.#take(chunk)
+    else if (!this.#coder.write(chunk)) {
+      this.#hold('coder')
+      this.#coder.whenReady(() => this.#release('coder'))
+    }
   }
 
   end(): void {
+    if (this.#coder === null) this.#finish()
+    else this.#coder.end()
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#stage !== 'streaming') return
+    if (this.#keeping && !this.#recording!.write(chunk)) this.#drop()
+    this.#window.push(chunk)
+    if (this.#keeping && this.#recording!.saturated) this.#holdForDisk()
+    this.#pump()
+  }
+
+  #finish(): void {
     if (this.#stage !== 'streaming') return
     this.#stage = 'done'
+    this.#coder = null
     if (this.#keeping) this.#recording!.commit()
     this.#keeping = false
     this.#around.closed(this)
@@ -355,7 +383,8 @@ export class Fill implements OriginListener {
       if (anyReady) this.#window.shrinkTo(WINDOW_BYTES)
       else this.#pause()
     }
-    if (this.#paused && (this.#keeping || this.#window.sizeBytes <= WINDOW_BYTES / 2)) this.#resume()
+    if (this.#paused && !this.#heldForDisk && (this.#keeping || this.#window.sizeBytes <= WINDOW_BYTES / 2))
+      this.#resume()
     this.#left()
   }
 
@@ -363,6 +392,17 @@ export class Fill implements OriginListener {
     if (this.#paused) return
     this.#paused = true
     this.#origin?.pause()
+  }
+
+  /** The origin is faster than the disk: let it wait, or what is stored would have to be given up. */
+  #holdForDisk(): void {
+    if (this.#heldForDisk) return
+    this.#heldForDisk = true
+    this.#pause()
+    this.#recording!.onEased(() => {
+      this.#heldForDisk = false
+      this.#pump()
+    })
   }
 
   #resume(): void {

@@ -59,6 +59,15 @@ export class Recorder implements Recording {
     return false
   }
 
+  get saturated(): boolean {
+    return this.#state === 'open' && this.#spilled !== null && this.#room.disk!.saturated
+  }
+
+  onEased(callback: () => void): void {
+    if (this.saturated) this.#room.disk!.onEased(callback)
+    else callback()
+  }
+
   async *read(first: number, last: number): AsyncIterable<Buffer> {
     for (let at = first; at <= last; ) {
       const spilledBytes = (this.#spilled?.extents ?? []).reduce((sum, { bytes }) => sum + bytes, 0)

@@ -77,6 +77,8 @@ const LIVE_SHARE = 0.85
 
 /** Bytes that may wait to be written; what comes then is not kept on disk. */
 export const BACKLOG_BYTES = 64 * 1024 * 1024
+/** From so many on whoever writes should wait, until half of them are written. */
+const SATURATED_BYTES = 16 * 1024 * 1024
 /** Bytes in one write. */
 const BATCH_BYTES = 4 * 1024 * 1024
 /** Buffers in one write (IOV_MAX is 1024). */
@@ -99,6 +101,7 @@ export class Disk<T> {
   #writing: Promise<void> | null = null
   #clearing: Promise<void> | null = null
   #backlogBytes = 0
+  #easing: (() => void)[] = []
   #totalBytes = 0
   #failedAt = 0
   #isClosed = false
@@ -132,6 +135,20 @@ export class Disk<T> {
   /** Something new can be taken. */
   get open(): boolean {
     return !this.#isClosed && !this.failing && this.#backlogBytes < BACKLOG_BYTES
+  }
+
+  get saturated(): boolean {
+    return this.#backlogBytes >= SATURATED_BYTES
+  }
+
+  /** Calls back once less waits; at the latest when all that waits was given up. */
+  onEased(callback: () => void): void {
+    this.#easing.push(callback)
+  }
+
+  #ease(): void {
+    if (this.#backlogBytes > SATURATED_BYTES / 2 || this.#easing.length === 0) return
+    for (const callback of this.#easing.splice(0)) callback()
   }
 
   newId(): number {
@@ -465,6 +482,7 @@ export class Disk<T> {
       this.#backlogBytes -= job.heldBytes
       job.failed()
     }
+    this.#ease()
   }
 
   async #writeBatch(queue: Job<T>[], segment: Segment<T>): Promise<void> {
@@ -492,7 +510,10 @@ export class Disk<T> {
       end += bytes
     }
     queue.splice(0, taken)
-    if (batch.length === 0) return
+    if (batch.length === 0) {
+      this.#ease()
+      return
+    }
     segment.sizeBytes = end
     this.#totalBytes += end - start
     segment.hold()
@@ -511,6 +532,7 @@ export class Disk<T> {
       if (isWritten) job.done(segment, offset, bytes)
       else job.failed()
     }
+    this.#ease()
     this.#removeIfEmpty(segment)
   }
 
