@@ -29,6 +29,8 @@ export interface EdgeOptions {
   listen?: string
   /** `host:port` of the admin listener; overrides `listen.admin` of the file; false for none. */
   admin?: string | false
+  /** False: every read gets a buffer of its own, as Node does by itself. */
+  oneReadBuffer?: boolean
 }
 
 export interface Edge {
@@ -85,6 +87,7 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     limits: limitsOf(config.limits),
     hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME }),
   })
+  if (options.oneReadBuffer !== false) await front.shareReadBuffer()
   const reload = () => {
     const next = load()
     current = next
