@@ -15,7 +15,8 @@ export interface Identity {
 }
 
 export class Exchange {
-  readonly request: EdgeRequest
+  /** As the client sent it, Accept-Encoding aside where the edge compresses. */
+  request: EdgeRequest
   readonly reply: Reply
   readonly identity: Identity
   property: string | null = null

@@ -8,7 +8,7 @@
  * Invariants: a reader that stalls or leaves costs the others nothing while the answer is being stored; memory is bounded by
  * WINDOW_BYTES a fill; the origin is slowed down only when nobody can take more and nothing is stored.
  */
-import { firstValue } from '../http/fields.ts'
+import { combinedValue, firstValue, hasField } from '../http/fields.ts'
 import type {
   CacheResult,
   Fields,
@@ -28,6 +28,7 @@ import { freshened } from '../policy/freshen.ts'
 import { judge, type Verdict } from '../policy/judge.ts'
 import { type Exchange as Answered, storable } from '../policy/storable.ts'
 import { namesOf, normalValue, varyMatches } from '../policy/vary.ts'
+import { Coder, chosenCoding, codedFields, isCompressible, varyingByCoding } from './coding.ts'
 import type { Exchange } from './exchange.ts'
 import { Reader } from './reader.ts'
 import { refuse, statusOf } from './refusals.ts'
@@ -83,8 +84,9 @@ export class Fill implements OriginListener {
   #waiting: Exchange[] = []
   #readers: Reader[] = []
   #origin: OriginExchange | null = null
-  #paused = false
-  #heldForDisk = false
+  /** Why the origin is held back; empty: it is not. */
+  readonly #holds = new Set<'readers' | 'disk' | 'coder'>()
+  #coder: Coder | null = null
   readonly #window = new Window()
   #recording: Recording | null = null
   #keeping = false
@@ -174,7 +176,12 @@ export class Fill implements OriginListener {
       if (coding === null) fields = varyingByCoding(fields)
       else {
         fields = codedFields(fields, coding)
-        this.#coder = new Coder(coding, bodyBytes, (chunk) => this.#take(chunk), () => this.#finish())
+        this.#coder = new Coder(
+          coding,
+          bodyBytes,
+          (chunk) => this.#take(chunk),
+          () => this.#finish(),
+        )
         bodyBytes = null
       }
     }
@@ -258,6 +265,7 @@ export class Fill implements OriginListener {
     this.#stage = 'done'
     this.#around.closed(this)
     if (!asked) {
+      this.#coder?.destroy()
       this.#drop()
       for (const reader of this.#readers) reader.cutOff()
       this.#readers = []
@@ -292,7 +300,11 @@ export class Fill implements OriginListener {
     }
     const head = freshened(
       object.head,
-      { fields, requestTime: this.#requestTime, responseTime: now },
+      {
+        fields: isCoded(object.head, this.question.plan) ? codedFields(fields, null) : fields,
+        requestTime: this.#requestTime,
+        responseTime: now,
+      },
       this.question.plan.caching,
     )
     this.#around.store.freshen(object, head)
@@ -381,33 +393,26 @@ export class Fill implements OriginListener {
     else if (this.#window.sizeBytes > WINDOW_BYTES) {
       // Not stored: the slowest sets the pace, unless others could go on; then it is cut off rather than hold them up.
       if (anyReady) this.#window.shrinkTo(WINDOW_BYTES)
-      else this.#pause()
+      else this.#hold('readers')
     }
-    if (this.#paused && !this.#heldForDisk && (this.#keeping || this.#window.sizeBytes <= WINDOW_BYTES / 2))
-      this.#resume()
+    if (this.#keeping || this.#window.sizeBytes <= WINDOW_BYTES / 2) this.#release('readers')
     this.#left()
   }
 
-  #pause(): void {
-    if (this.#paused) return
-    this.#paused = true
-    this.#origin?.pause()
+  #hold(reason: 'readers' | 'disk' | 'coder'): void {
+    if (this.#holds.size === 0) this.#origin?.pause()
+    this.#holds.add(reason)
+  }
+
+  #release(reason: 'readers' | 'disk' | 'coder'): void {
+    if (this.#holds.delete(reason) && this.#holds.size === 0) this.#origin?.resume()
   }
 
   /** The origin is faster than the disk: let it wait, or what is stored would have to be given up. */
   #holdForDisk(): void {
-    if (this.#heldForDisk) return
-    this.#heldForDisk = true
-    this.#pause()
-    this.#recording!.onEased(() => {
-      this.#heldForDisk = false
-      this.#pump()
-    })
-  }
-
-  #resume(): void {
-    this.#paused = false
-    this.#origin?.resume()
+    if (this.#holds.has('disk')) return
+    this.#hold('disk')
+    this.#recording!.onEased(() => this.#release('disk'))
   }
 
   /** A reader is gone. Nobody left and nothing to store: the origin need not go on. */
@@ -421,6 +426,7 @@ export class Fill implements OriginListener {
     this.#stage = 'done'
     this.#around.closed(this)
     this.#origin?.abort()
+    this.#coder?.destroy()
     this.#closeRecording()
   }
 
@@ -459,3 +465,7 @@ function passing(answered: Answered, range: string | null): StoredHead {
     url: answered.url,
   }
 }
+
+/** The edge itself compressed it: the property lets it, and the tag says that the bytes are not the origin's. */
+const isCoded = ({ fields }: StoredHead, plan: ServePlan) =>
+  plan.compression.length > 0 && hasField(fields, 'content-encoding') && !firstValue(fields, 'etag')?.startsWith('"')

@@ -37,6 +37,7 @@ import { judge, select, type Verdict } from '../policy/judge.ts'
 import { passesOf } from '../policy/loop.ts'
 import { storable } from '../policy/storable.ts'
 import { namesOf } from '../policy/vary.ts'
+import { withChosenCoding } from './coding.ts'
 import { deliver } from './deliver.ts'
 import { Exchange, type Identity } from './exchange.ts'
 import { Fill, type Question, type Surroundings } from './fill.ts'
@@ -54,6 +55,10 @@ export interface FlowOptions {
   readonly finished?: (finished: Finished) => void
 }
 
+/**
+ * A request may pass this many edges of one name (edge, shield, parent); one more time is a loop (RFC 8586).
+ */
+const MAX_PASSES = 3
 /** A request is looked up again at most this often (another variant, a broken object), then it goes alone. */
 const MAX_LOOKS = 4
 
@@ -78,7 +83,7 @@ export class Flow implements Handler, Surroundings {
       return
     }
     exchange.property = property.name
-    if (passesOf(request.fields, this.#identity.name) > 0) {
+    if (passesOf(request.fields, this.#identity.name) >= MAX_PASSES) {
       refuse(exchange, 508, { detail: 'loop' })
       return
     }
@@ -89,20 +94,18 @@ export class Flow implements Handler, Surroundings {
       return
     }
     exchange.plan = plan
-    if (request.method === 'GET' && request.body === null) {
+    const mayBeStored = (request.method === 'GET' || request.method === 'HEAD') && request.body === null
+    if (mayBeStored) {
+      // Where the edge compresses, a client's wish is the one coding that it would get.
+      if (plan.compression.length > 0)
+        exchange.request = { ...request, fields: withChosenCoding(request.fields, plan.compression) }
       this.#look(exchange, property, plan)
-      return
-    }
-    if (request.method === 'HEAD' && request.body === null) {
-      this.#look(exchange, property, plan)
-      return
-    }
-    this.#pass(exchange, property, plan, request.method === 'GET' ? 'bypass' : 'method')
+    } else this.#pass(exchange, property, plan, request.method === 'GET' ? 'bypass' : 'method')
   }
 
   upgrade(request: EdgeRequest, socket: Duplex, head: Buffer): void {
     const plan = this.#properties.find(request.host, request.scheme)?.plan(request)
-    if (plan === undefined || passesOf(request.fields, this.#identity.name) > 0) refuseUpgrade(socket, 421)
+    if (plan === undefined || passesOf(request.fields, this.#identity.name) >= MAX_PASSES) refuseUpgrade(socket, 421)
     else if (plan.kind === 'answer') refuseUpgrade(socket, plan.status < 400 ? 403 : plan.status)
     else upgrade(request, plan, this.#identity.name, socket, head)
   }
@@ -270,10 +273,12 @@ export class Flow implements Handler, Surroundings {
       const other = target === request.target ? plan : property.plan({ ...request, method: 'GET', target, body: null })
       if (other.kind !== 'serve') continue
       for (const fill of [...(this.#fills.get(other.key) ?? NO_FILLS)]) fill.doom()
-      for (const object of [...this.store.find(other.key)]) this.store.remove(object)
+      for (const object of this.store.find(other.key)) this.store.remove(object)
+      // Where fields are part of the key, the other ones under the same URL have changed as well.
+      if (!other.keyIsPlain) this.store.purge({ url: request.host + target })
     }
     if (status < 200 || status >= 400) return
-    for (const group of invalidatedGroupsOf(fields)) this.store.purge({ group, origin: request.authority })
+    for (const group of invalidatedGroupsOf(fields)) this.store.purge({ group, origin: request.host })
   }
 
   #recordPost(

@@ -4,7 +4,7 @@
  * origin and are not a cache's to judge.
  */
 import { parseHttpDate } from '../http/dates.ts'
-import { equalStrongly, isStrong, noneMatchNames } from '../http/entity-tags.ts'
+import { equalStrongly, equalWeakly, isStrong, noneMatchNames } from '../http/entity-tags.ts'
 import { combinedValue, firstValue, hasField, without } from '../http/fields.ts'
 import type { Fields, StoredHead } from '../message.ts'
 import { dateOf } from './lifetime.ts'
@@ -61,12 +61,13 @@ export function validating(requestFields: Fields, head: StoredHead): string[] | 
 }
 
 /**
- * Does a 304 speak of this stored response (RFC 9111 §4.3.4)? A tag in it must be the stored one; without a tag it is
- * taken to answer what was asked.
+ * Does a 304 speak of this stored response (RFC 9111 §4.3.4)? A strong tag in it must be the stored one; a weak stored one
+ * (the origin's, or made weak because the edge compressed the bytes) is compared weakly; without a tag it is taken to answer
+ * what was asked.
  */
 export function validates(notModifiedFields: Fields, head: StoredHead): boolean {
   const tag = firstValue(notModifiedFields, 'etag')
   const stored = firstValue(head.fields, 'etag')
   if (tag === null || stored === null) return true
-  return isStrong(tag) ? tag === stored : tag.replace(/^W\//, '') === stored.replace(/^W\//, '')
+  return isStrong(tag) && isStrong(stored) ? tag === stored : equalWeakly(tag, stored)
 }

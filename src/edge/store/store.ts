@@ -347,7 +347,10 @@ export class EdgeStore implements Store, Bodies {
       this.#counters.voided++
       return null
     }
-    const object = new Stored(this, key, head, body?.length ?? onDisk!.bodyBytes, this.#purges.count)
+    const bodyBytes = body?.length ?? onDisk!.bodyBytes
+    // Now that the end has come, a length that was not announced is known, and ranges can be served.
+    const whole = head.bodyBytes === null && head.requestMethod !== 'HEAD' ? { ...head, bodyBytes } : head
+    const object = new Stored(this, key, whole, bodyBytes, this.#purges.count)
     if (verdict === 'soft') object.softPurgedAt = this.#now()
     if (onDisk !== null) {
       object.id = onDisk.id

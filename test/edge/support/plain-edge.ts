@@ -6,7 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import { Flow } from '../../../src/edge/flow/flow.ts'
 import { createExactServer } from '../../../src/edge/front/exact.ts'
 import { DEFAULT_LIMITS } from '../../../src/edge/front/limits.ts'
-import type { CachingRules, Finished, OriginPool, Property } from '../../../src/edge/message.ts'
+import type { CachingRules, ContentCoding, Finished, OriginPool, Property } from '../../../src/edge/message.ts'
 import { poolAt } from '../../../src/edge/origin/settings.ts'
 import { EdgeStore } from '../../../src/edge/store/store.ts'
 
@@ -15,6 +15,7 @@ export interface PlainEdgeOptions {
   pool?: OriginPool
   caching?: Partial<CachingRules>
   memoryBytes?: number
+  compression?: ContentCoding[]
 }
 
 export interface PlainEdge {
@@ -51,7 +52,7 @@ export async function startPlainEdge(options: PlainEdgeOptions): Promise<PlainEd
       caching,
       requestChanges: [],
       responseChanges: [],
-      compression: [],
+      compression: options.compression ?? [],
       pool,
       errorPages: new Map(),
     }),
