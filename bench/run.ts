@@ -4,6 +4,14 @@ const BENCHES: Record<string, { what: string; load: () => Promise<{ bench(option
     what: 'claims over HTTP beside OpenStack Placement: [--quick] [--no-peer] [--million]',
     load: () => import('./capacity.ts'),
   },
+  'edge-trace': {
+    what: 'hit ratios on a day of real requests beside LRU, nginx and Varnish: [--sizes …] [--driven 2,8,32] [--no-peers]',
+    load: () => import('./edge-trace.ts'),
+  },
+  'edge-scale': {
+    what: 'memory, CPU a hit and purges, to a million objects and 10,000 properties: [--objects …] [--properties …]',
+    load: () => import('./edge-scale.ts'),
+  },
   failover: {
     what: 'a drill over 1,000 protected claims, and back: [--claims 1000]',
     load: () => import('./failover.ts'),

@@ -28,6 +28,8 @@ export interface Load {
   /** Each connection waits so long between an answer and its next request; 0: none. */
   pauseMs?: number
   fields?: string[]
+  /** A wrk script of one's own. */
+  script?: string
 }
 
 export async function wrk(target: Target, url: string, folder: string, load: Load): Promise<Sample> {
@@ -35,7 +37,8 @@ export async function wrk(target: Target, url: string, folder: string, load: Loa
   if (load.pauseMs) writeFileSync(script, `function delay() return ${load.pauseMs} end\n`)
   const args = ['-c', String(load.core), 'wrk', '-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--latency']
   for (const field of load.fields ?? []) args.push('-H', field)
-  if (load.pauseMs) args.push('-s', script)
+  if (load.script) args.push('-s', load.script)
+  else if (load.pauseMs) args.push('-s', script)
   const before = target.processes.reduce((sum, id) => sum + cpuMs(id), 0)
   const child = spawn('taskset', [...args, url], { stdio: ['ignore', 'pipe', 'inherit'] })
   let text = ''
