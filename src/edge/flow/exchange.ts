@@ -24,6 +24,8 @@ export class Exchange {
   result: CacheResult = 'error'
   /** Names that Vary is known to nominate under this key; only requests equal in them may wait for one fill. */
   nominated: readonly string[] | null = null
+  /** It asks for one block of an object on behalf of another request. */
+  isSlice = false
   /** How often it was looked up. */
   looks = 0
   #status = 0

@@ -48,6 +48,8 @@ export interface Surroundings {
   deliver(exchange: Exchange, object: StoredObject, ageSeconds: number, result: CacheResult, cache: CacheStatus): void
   /** The answer could not be shared, or could. */
   learned(key: string, shareable: boolean): void
+  /** The origin answered a request for a block with the whole object. */
+  unsliceable(key: string): void
   /** It takes no more readers. */
   closed(fill: Fill): void
 }
@@ -71,6 +73,8 @@ export interface Question {
   readonly range: string | null
   /** The client's fields of the request that began it (Range only if it was sent on): what Vary and others are compared with. */
   readonly requestFields: Fields
+  /** It asks for one block of an object. */
+  readonly isSlice: boolean
 }
 
 type Stage = 'asked' | 'streaming' | 'done'
@@ -197,7 +201,10 @@ export class Fill implements OriginListener {
       url: question.url,
       target: question.target,
     }
-    const decision = storable(answered, question.plan.caching)
+    // The whole must not be stored as a block.
+    const isWhole = question.isSlice && status === 200
+    if (isWhole) this.#around.unsliceable(question.key)
+    const decision = storable(answered, isWhole ? { ...question.plan.caching, enabled: false } : question.plan.caching)
     this.#stage = 'streaming'
     const store = decision.store && !this.#doomed
     if (store) {

@@ -45,6 +45,7 @@ import { announcedBytes, forwarded } from './forward.ts'
 import { Pass } from './pass.ts'
 import { Passes } from './passes.ts'
 import { refuse } from './refusals.ts'
+import { keyOfSlice, SlicedAnswer, type Slicer, sliceKey } from './slices.ts'
 import { refuseUpgrade, upgrade } from './upgrade.ts'
 
 export interface FlowOptions {
@@ -68,6 +69,8 @@ export class Flow implements Handler, Surroundings {
   readonly #identity: Identity
   readonly #fills = new Map<string, Fill[]>()
   readonly #passes = new Passes()
+  /** Objects whose origin gives no ranges. */
+  readonly #wholes = new Passes()
 
   constructor(options: FlowOptions) {
     this.store = options.store
@@ -99,8 +102,26 @@ export class Flow implements Handler, Surroundings {
       // Where the edge compresses, a client's wish is the one coding that it would get.
       if (plan.compression.length > 0)
         exchange.request = { ...request, fields: withChosenCoding(request.fields, plan.compression) }
-      this.#look(exchange, property, plan)
+      const { enabled, sliceBytes } = plan.caching
+      if (enabled && sliceBytes !== null && request.method === 'GET' && !this.#wholes.has(plan.key, Date.now()))
+        new SlicedAnswer(exchange, plan, sliceBytes, this.#slicer(property)).start()
+      else this.#look(exchange, property, plan)
     } else this.#pass(exchange, property, plan, request.method === 'GET' ? 'bypass' : 'method')
+  }
+
+  #slicer(property: Property): Slicer {
+    return {
+      look: (block, plan) => this.#look(block, property, plan),
+      isWhole: (plan) => this.#wholes.has(plan.key, Date.now()),
+      whole: (exchange) => {
+        this.#wholes.remember(exchange.plan!.key, Date.now())
+        this.#look(exchange, property, exchange.plan!)
+      },
+      forget: (plan, count) => {
+        for (let index = 0; index < count; index++)
+          for (const object of this.store.find(sliceKey(plan, index))) this.store.remove(object)
+      },
+    }
   }
 
   upgrade(request: EdgeRequest, socket: Duplex, head: Buffer): void {
@@ -161,7 +182,7 @@ export class Flow implements Handler, Surroundings {
           fill.add(exchange)
           return
         }
-    const fill = this.#ask(exchange.request, property, plan, validate, reason, !alone)
+    const fill = this.#ask(exchange, property, plan, validate, reason, !alone)
     fill.add(exchange)
     fill.start()
   }
@@ -175,11 +196,11 @@ export class Flow implements Handler, Surroundings {
     verdict: Verdict & { kind: 'stale' },
   ): void {
     for (const fill of this.#fills.get(plan.key) ?? NO_FILLS) if (fill.question.validates?.object === object) return
-    this.#ask(exchange.request, property, plan, { object, verdict }, 'stale', true).start()
+    this.#ask(exchange, property, plan, { object, verdict }, 'stale', true).start()
   }
 
   #ask(
-    request: EdgeRequest,
+    { request, isSlice }: Exchange,
     property: Property,
     plan: ServePlan,
     validate: Question['validates'],
@@ -209,6 +230,7 @@ export class Flow implements Handler, Surroundings {
         reason,
         range: sendRange ? range : null,
         requestFields: plain,
+        isSlice,
       },
       this,
     )
@@ -335,6 +357,10 @@ export class Flow implements Handler, Surroundings {
   learned(key: string, shareable: boolean): void {
     if (shareable) this.#passes.forget(key)
     else this.#passes.remember(key, Date.now())
+  }
+
+  unsliceable(key: string): void {
+    this.#wholes.remember(keyOfSlice(key), Date.now())
   }
 
   closed(fill: Fill): void {
