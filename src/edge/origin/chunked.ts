@@ -39,6 +39,8 @@ export class ChunkedDecoder {
       this.#line += chunk.toString('latin1', at, stop)
       at = stop
       if (this.#line.length > MAX_LINE_BYTES) return { wrong: 'a line of the chunked coding is too long' }
+      if (this.#state === 'data-end' && !'\r\n'.startsWith(this.#line))
+        return { wrong: 'a chunk is longer than its size' }
       if (newline < 0) break
       const fault = this.#endOfLine()
       if (fault !== null) return { wrong: fault }
@@ -52,7 +54,6 @@ export class ChunkedDecoder {
     if (!line.endsWith('\r\n') || line.indexOf('\r') !== line.length - 2)
       return 'a line of the chunked coding does not end in CRLF'
     if (this.#state === 'data-end') {
-      if (line.length !== 2) return 'a chunk is longer than its size'
       this.#state = 'size'
     } else if (this.#state === 'size') {
       const match = /^([0-9a-f]{1,13})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n$/i.exec(line)
