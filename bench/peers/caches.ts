@@ -2,8 +2,8 @@
  * The caches of the field as benchmarks start them: Debian's packages, private instances in a temporary folder, one core,
  * everything in memory, access logs off. `nginx` runs in several settings, since the best one depends on the size.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 
@@ -231,10 +231,29 @@ ${use}  server s 127.0.0.1:${options.originPort}
 export async function trafficServer(options: PeerOptions): Promise<Target[]> {
   const folder = join(options.folder, 'ats')
   const [plain, secure] = [await freePort(), await freePort()]
-  execFileSync('traffic_layout', ['init', '--path', folder, '--copy-style', 'soft'], { stdio: 'ignore' })
-  const layout = readFileSync(join(folder, 'runroot.yaml'), 'utf8')
-  const at = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(layout)![1]!
-  const set = at('sysconfdir')
+  const set = join(folder, 'etc')
+  for (const each of ['run', 'cache', 'log', 'store']) mkdirSync(join(folder, each), { recursive: true })
+  cpSync('/etc/trafficserver', set, { recursive: true })
+  const layout = {
+    prefix: '/usr',
+    exec_prefix: '/usr',
+    bindir: '/usr/bin',
+    sbindir: '/usr/sbin',
+    sysconfdir: set,
+    datadir: join(folder, 'cache'),
+    libdir: '/usr/lib/trafficserver',
+    libexecdir: '/usr/lib/trafficserver/modules',
+    localstatedir: folder,
+    runtimedir: join(folder, 'run'),
+    logdir: join(folder, 'log'),
+    cachedir: join(folder, 'cache'),
+  }
+  writeFileSync(
+    join(folder, 'runroot.yaml'),
+    Object.entries(layout)
+      .map(([name, path]) => `${name}: ${path}\n`)
+      .join(''),
+  )
   const records: Record<string, string> = {
     'proxy.config.http.server_ports': `STRING ${plain} ${secure}:ssl`,
     'proxy.config.exec_thread.autoconfig': 'INT 0',
@@ -263,12 +282,11 @@ export async function trafficServer(options: PeerOptions): Promise<Target[]> {
   writeFileSync(join(set, 'remap.config'), `map / http://127.0.0.1:${options.originPort}/\n`)
   writeFileSync(join(set, 'storage.config'), `${join(folder, 'store')} 256M\n`)
   writeFileSync(join(set, 'ssl_multicert.config'), 'dest_ip=* ssl_cert_name=certificate.pem ssl_key_name=key.pem\n')
-  mkdirSync(join(folder, 'store'), { recursive: true })
   const child = pinned(
     options.core,
     'traffic_server',
     [`--run-root=${join(folder, 'runroot.yaml')}`],
-    join(folder, 'log'),
+    join(options.folder, 'ats.log'),
   )
   await listening(plain, 'traffic server')
   return [
