@@ -48,6 +48,8 @@ export interface Surroundings {
   deliver(exchange: Exchange, object: StoredObject, ageSeconds: number, result: CacheResult, cache: CacheStatus): void
   /** The answer could not be shared, or could. */
   learned(key: string, shareable: boolean): void
+  /** A 206 has been stored. */
+  storedPart(object: StoredObject): void
   /** The origin answered a request for a block with the whole object. */
   unsliceable(key: string): void
   /** It takes no more readers. */
@@ -260,7 +262,10 @@ export class Fill implements OriginListener {
     if (this.#stage !== 'streaming') return
     this.#stage = 'done'
     this.#coder = null
-    if (this.#keeping) this.#recording!.commit()
+    if (this.#keeping) {
+      const object = this.#recording!.commit()
+      if (object !== null && object.head.range !== null) this.#around.storedPart(object)
+    }
     this.#keeping = false
     this.#around.closed(this)
     this.#pump()

@@ -38,6 +38,7 @@ import { passesOf } from '../policy/loop.ts'
 import { storable } from '../policy/storable.ts'
 import { namesOf } from '../policy/vary.ts'
 import { withChosenCoding } from './coding.ts'
+import { combine } from './combine.ts'
 import { deliver } from './deliver.ts'
 import { Exchange, type Identity } from './exchange.ts'
 import { Fill, type Question, type Surroundings } from './fill.ts'
@@ -357,6 +358,10 @@ export class Flow implements Handler, Surroundings {
   learned(key: string, shareable: boolean): void {
     if (shareable) this.#passes.forget(key)
     else this.#passes.remember(key, Date.now())
+  }
+
+  storedPart(object: StoredObject): void {
+    void combine(this.store, object)
   }
 
   unsliceable(key: string): void {
