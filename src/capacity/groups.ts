@@ -25,6 +25,7 @@ import {
   poolsOfTask,
   type Task,
 } from './jobs.ts'
+import { KnownClaims } from './known-claims.ts'
 import type { KnownPools } from './known-pools.ts'
 import type { ClaimOutcome, Companion } from './model.ts'
 import { findPlaces, type Places } from './placement.ts'
@@ -63,6 +64,7 @@ export class Groups {
   readonly #registry: Registry
   readonly #pools: KnownPools
   readonly #waitList: WaitList
+  readonly #claims = new KnownClaims()
   #queue: Job[] = []
   #alone: (() => Promise<void>)[] = []
   #draining: Promise<void> | null = null
@@ -74,6 +76,7 @@ export class Groups {
     this.#registry = registry
     this.#pools = pools
     this.#waitList = waitList
+    pools.onAnew = () => this.#claims.forget()
   }
 
   get closed(): boolean {
@@ -172,6 +175,7 @@ export class Groups {
           return
         }
         attempt!.world.undo()
+        this.#claims.forget()
         this.statistics.stale++
         await this.#pools.follow(
           this.#database,
@@ -181,6 +185,7 @@ export class Groups {
       } catch (error) {
         const failed = attempt as Attempt | null
         failed?.world.undo()
+        this.#claims.forget()
         group = await this.#afterFailure(error, group, failed, attempts, giveUpAt)
       }
     }
@@ -216,11 +221,20 @@ export class Groups {
       if (ok) for (const [write, rows] of companions) await write(sql, rows)
       return ok
     }
-    return this.#database.transaction(async (transaction) => {
-      const ok = await writeGroup(transaction, attempt.pools, written)
-      if (ok) for (const [write, rows] of companions) await write(transaction, rows)
-      return ok
-    })
+    try {
+      await this.#database.transaction(async (transaction) => {
+        const group = writeGroup(transaction, attempt.pools, written)
+        // Sent right behind, so that the database need not wait for us; with a stale group they are rolled back.
+        const [ok, followed] = await Promise.allSettled([group, writeCompanions(transaction, companions)])
+        if (ok.status === 'rejected') throw ok.reason
+        if (!ok.value) throw new Stale()
+        if (followed.status === 'rejected') throw followed.reason
+      })
+      return true
+    } catch (error) {
+      if (error instanceof Stale) return false
+      throw error
+    }
   }
 
   #decide(attempt: Attempt, job: Job): void {
@@ -253,7 +267,7 @@ export class Groups {
         refused.set(job, new NotFound('party', job.task.request.partyId))
     const strangers = new Map(refused)
     group = group.filter((job) => !refused.has(job))
-    let claims = await readClaims(sql, ids)
+    let claims = locked ? await readClaims(sql, ids) : await this.#claims.know(sql, ids)
     await this.#registry.learnParties(
       sql,
       [...claims.values()].map(({ partyId }) => partyId),
@@ -326,8 +340,9 @@ export class Groups {
   /** The group is written: the pools move on, and everybody hears. Never throws. */
   async #answer(attempt: Attempt): Promise<void> {
     for (const { id, bump } of attempt.pools) if (bump) this.#pools.get(id)!.version++
-    for (const [job, { outcome }] of attempt.decided) job.resolve(outcome)
     const decisions = [...attempt.decided.values()]
+    for (const { writes } of decisions) if (writes) this.#claims.written(writes, this.#pools.states)
+    for (const [job, { outcome }] of attempt.decided) job.resolve(outcome)
     if (decisions.some(({ writes }) => writes?.claim.state === 'waiting')) this.#waitList.someWait = true
     if (
       this.#waitList.someWait &&
@@ -431,6 +446,13 @@ export class Groups {
     for (const job of group) job.reject(error)
     return []
   }
+}
+
+/** Ends the transaction of a group that was turned down. */
+class Stale extends Error {}
+
+async function writeCompanions(sql: Sql, companions: ReturnType<typeof writersOf>): Promise<void> {
+  for (const [write, rows] of companions) await write(sql, rows)
 }
 
 /** Jobs that have to be decided one by one under a lock: those with affinity rules. */

@@ -8,6 +8,8 @@ import { catchUp, LOADED_BEFORE_MS, loadPools, type PoolState } from './load.ts'
 import type { Registry } from './registry.ts'
 
 export class KnownPools {
+  /** Called whenever pools are read anew: more than their reservations may have changed. */
+  onAnew: () => void = () => {}
   readonly states = new Map<number, PoolState>()
   readonly #database: Database
   readonly #registry: Registry
@@ -38,6 +40,7 @@ export class KnownPools {
   }
 
   async #load(sql: Sql, ids: number[], from: Instant, locked: boolean): Promise<void> {
+    this.onAnew()
     const read = async (snapshot: Sql) => {
       await this.#registry.refresh(snapshot)
       for (const state of await loadPools(snapshot, this.#registry, ids, from)) this.states.set(state.entry.id, state)

@@ -101,13 +101,13 @@ const WRITE_ALL = `with ${LOCK},
       as l(pool_id, born, quantity, starts, ends, protects, unprotected) join bumped b on b.id = l.pool_id),
   -- Only the assignment that lasts as long as its row: one that an ended fail-over left is history.
   dropped as (
-    delete from assignment a using unnest($48::uuid[], $49::integer[], $51::float8[]) as c(claim_id, part, ends), reservation r
+    delete from assignment a using unnest($60::uuid[], $61::integer[], $62::float8[]) as c(claim_id, part, ends), reservation r
     where a.claim_id = c.claim_id and a.part = c.part and lower(a.during) >= to_timestamp(c.ends) and (select ok from fresh)
       and r.claim_id = c.claim_id and r.part = c.part and upper(a.during) = r.ends_at
     returning a.part),
   shortened as (
     update assignment a set during = tstzrange(lower(a.during), to_timestamp(c.ends))
-    from unnest($48::uuid[], $49::integer[], $51::float8[]) as c(claim_id, part, ends), reservation r
+    from unnest($60::uuid[], $61::integer[], $62::float8[]) as c(claim_id, part, ends), reservation r
     where a.claim_id = c.claim_id and a.part = c.part and lower(a.during) < to_timestamp(c.ends)
       and r.claim_id = c.claim_id and r.part = c.part and upper(a.during) = r.ends_at
       and (select count(*) from dropped) >= 0 and (select ok from fresh)
@@ -174,6 +174,7 @@ export async function writeGroup(sql: Sql, pools: readonly SeenPool[], group: re
   if (updates.length === 0) return succeeded(await sql.query(WRITE_NEW, values, 'capacity-write-new'))
   const changes = updates.flatMap(({ writes }) => writes.changes)
   const log = changes.filter((change) => change.to !== change.known.to)
+  const placed = changes.filter((change) => change.known.run !== null)
   values.push(
     plain(updates.map(({ writes }) => writes.claim.id)),
     plain(updates.map(({ writes }) => writes.claim.seen)),
@@ -195,6 +196,9 @@ export async function writeGroup(sql: Sql, pools: readonly SeenPool[], group: re
     plain(log.map(({ known, to }) => seconds(Math.max(to, known.to)))),
     plain(log.map(({ known }) => known.protects)),
     plain(log.map(({ known }) => known.unprotected)),
+    plain(placed.map((change) => change.claimId)),
+    plain(placed.map((change) => change.known.part)),
+    plain(placed.map((change) => seconds(change.to))),
   )
   return succeeded(await sql.query(WRITE_ALL, values, 'capacity-write-all'))
 }

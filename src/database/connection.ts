@@ -140,6 +140,8 @@ export function openDatabase(url: string, options: { connections?: number } = {}
     max: options.connections ?? 10,
     types,
     connectionTimeoutMillis: 10_000,
+    // Statements issued one behind the other are sent without waiting for the answer in between.
+    pipeline: true,
     options: '-c TimeZone=UTC -c statement_timeout=600000 -c idle_in_transaction_session_timeout=600000',
     application_name: 'izumi',
   })
@@ -156,12 +158,21 @@ export function openDatabase(url: string, options: { connections?: number } = {}
       throw translated(error)
     }
     let broken: Error | undefined
+    let over = false
     try {
       await client.query(begin)
-      const result = await work(statements(client))
+      const sql = statements(client)
+      const result = await work({
+        query(text, values, name) {
+          if (over) return Promise.reject(new Error('This transaction is over: nothing more can be done in it.'))
+          return sql.query(text, values, name)
+        },
+      })
+      over = true
       await client.query('commit')
       return result
     } catch (error) {
+      over = true
       if (isDatabaseAway(error)) broken = error as Error
       else await client.query('rollback').catch((problem: Error) => (broken = problem))
       throw translated(error)

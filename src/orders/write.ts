@@ -92,6 +92,7 @@ interface ServiceToWrite {
 
 /** Contracts, services and the amendments that add them. @throws WrongState when a named contract has ended or is not there. */
 async function insertServices(sql: Sql, written: readonly ServiceToWrite[]): Promise<void> {
+  if (written.length === 0) return
   const contracts = new Map<string, OrderRow>()
   for (const { row } of written) {
     const known = contracts.get(row.contractId)
@@ -196,7 +197,7 @@ const contractEvents = (rows: readonly OrderRow[]): NewEvent[] => {
 /** Companion of a firm claim: the order with its contract and service, or the waiting order. */
 export const writeOrders: CompanionWriter<OrderRow> = async (sql, written) => {
   const isWaiting = (claim: ClaimOutcome) => claim.state === 'waiting'
-  await sql.query(
+  const orders = sql.query(
     INSERT_ORDERS,
     columns(
       written,
@@ -220,18 +221,20 @@ export const writeOrders: CompanionWriter<OrderRow> = async (sql, written) => {
     'insert-orders',
   )
   const completed = written.filter(({ claim }) => !isWaiting(claim))
-  if (completed.length > 0)
-    await insertServices(
+  await Promise.all([
+    orders,
+    insertServices(
       sql,
       completed.map(({ row, claim }) => ({ row, claimId: claim.id })),
-    )
-  await appendEvents(sql, [
-    ...contractEvents(completed.map(({ row }) => row)),
-    ...written.flatMap(({ row, claim }) =>
-      isWaiting(claim)
-        ? [eventOf(row, 'order.waiting', 'order', row.orderId, { offering: row.offeringCode, claimId: claim.id })]
-        : completedEvents(row, claim.id),
     ),
+    appendEvents(sql, [
+      ...contractEvents(completed.map(({ row }) => row)),
+      ...written.flatMap(({ row, claim }) =>
+        isWaiting(claim)
+          ? [eventOf(row, 'order.waiting', 'order', row.orderId, { offering: row.offeringCode, claimId: claim.id })]
+          : completedEvents(row, claim.id),
+      ),
+    ]),
   ])
 }
 

@@ -57,7 +57,7 @@ export interface TerminationRow extends Omit<AmendmentRow, 'kind' | 'after'> {
 /** Companion of a release: the services end, and with their last service their contracts. */
 export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, written) => {
   const rows = written.map(({ row }) => row)
-  const ended = await sql.query<{ id: string }>(
+  const terminated = sql.query<{ id: string }>(
     TERMINATE,
     [
       sqlArray(rows.map((row) => row.serviceId)),
@@ -70,22 +70,26 @@ export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, wr
     ],
     'terminate-services',
   )
-  if (ended.length < rows.length) throw new WrongState('The service is terminated already.')
-  await writeEarlyTerminations(
-    sql,
-    rows.filter(({ early }) => early !== null),
-  )
   const done = rows.filter((row) => row.effectiveAt <= row.now)
-  const now = Math.max(...rows.map((row) => row.now))
-  await appendEvents(sql, [
-    ...done.map((row) => serviceEvent(row, 'service.terminated', { endsAt: row.effectiveAt })),
-    ...(await settleContracts(
+  const [ended, settled] = await Promise.all([
+    terminated,
+    settleContracts(
       sql,
       rows.map((row) => row.contractId),
-      now,
+      Math.max(...rows.map((row) => row.now)),
       rows[0]!.actor,
-    )),
+    ),
+    writeEarlyTerminations(
+      sql,
+      rows.filter(({ early }) => early !== null),
+    ),
+    appendEvents(
+      sql,
+      done.map((row) => serviceEvent(row, 'service.terminated', { endsAt: row.effectiveAt })),
+    ),
   ])
+  if (ended.length < rows.length) throw new WrongState('The service is terminated already.')
+  await appendEvents(sql, settled)
 }
 
 /** What is owed now; what was owed for an end set before is not owed any more. */
@@ -127,8 +131,8 @@ export async function settleContracts(
 ): Promise<NewEvent[]> {
   const ids = sqlArray([...new Set(contractIds)])
   // Locked before its services are read: two that end at once, in two processes, must each see the other.
-  await sql.query('select from contract where id = any($1) order by id for update', [ids], 'lock-contracts')
-  const settled = await sql.query<{ id: string; partyId: string; isEnded: boolean }>(
+  const locked = sql.query('select from contract where id = any($1) order by id for update', [ids], 'lock-contracts')
+  const changed = sql.query<{ id: string; partyId: string; isEnded: boolean }>(
     `update contract c set ends_at = m.ends, version = c.version + 1,
        state = case when m.ends <= to_timestamp($2) then 'ended' else c.state end
      from (select contract_id, max(ends_at) as ends from service where contract_id = any($1) group by contract_id) m
@@ -137,6 +141,7 @@ export async function settleContracts(
     [ids, toEpochSeconds(now)],
     'settle-contracts',
   )
+  const [, settled] = await Promise.all([locked, changed])
   return settled
     .filter(({ isEnded }) => isEnded)
     .map(({ id, partyId }) => ({ partyId, actor, type: 'contract.ended', subjectKind: 'contract', subjectId: id }))
