@@ -12,7 +12,7 @@ import { poolAt } from '../../src/edge/origin/settings.ts'
 import { EdgeStore } from '../../src/edge/store/store.ts'
 
 /** Objects that are asked for; the others lie there. */
-export const HOT_OBJECTS = 5_000
+export const HOT_OBJECTS = 1_000
 const BODY_BYTES = 1_024
 /** Objects of one tag. */
 const TAGGED = 1_000

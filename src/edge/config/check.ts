@@ -55,8 +55,13 @@ function walkArray(shape: Shape, value: unknown[], path: Path, tell: TellFault):
 
 function walkObject(shape: Shape, value: Record<string, unknown>, path: Path, tell: TellFault): void {
   const { properties = {}, required = [], patternProperties = {}, additionalProperties } = shape
+  // One that is there under a mistyped name is told of once, at that name.
+  const meant = Object.keys(value).map((name) =>
+    Object.hasOwn(properties, name) ? null : closest(name, Object.keys(properties)),
+  )
   for (const name of required)
-    if (!(name in value)) tell([...path, name], `${name} is missing`, describe(properties[name]))
+    if (!(name in value) && !meant.includes(name))
+      tell([...path, name], `${name} is missing`, describe(properties[name]))
   for (const [name, inner] of Object.entries(value)) {
     const known = Object.hasOwn(properties, name) ? properties[name] : undefined
     const pattern = Object.entries(patternProperties).find(([each]) => new RegExp(each).test(name))

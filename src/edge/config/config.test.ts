@@ -317,7 +317,6 @@ test('a wrong file is refused with the line and what would be right', () => {
       - when: { pth: /a }
 `),
     [
-      '2 properties[0].origin | origin is missing | an address such as http://10.0.0.5:8080, or a pool with servers',
       '2 properties[0].name | "Shop" is wrong here | small letters, digits and dashes',
       '4 properties[0].orgin | there is no setting orgin here | origin?',
       '6 properties[0].caching.ttl | "5 minutes" is wrong here | a duration such as 30s, 5m, 1h30m or 7d',

@@ -1,13 +1,13 @@
 /**
- * The tree of everything a purge can name: all, a property, a host, each path segment under it, and beside the paths the
+ * The trees of everything a purge can name: all, a property, a host, each path segment under it; and beside the paths the
  * tags and cache groups. A purge writes its number on one node and is done, whatever lies under it; a stored object asks its
  * own nodes whether one of them was purged after it was stored. A node is there only while objects lie under it, so neither
  * past purges nor past objects leave anything behind.
  *
  *   all ─┬─ property shop ─┬─ host www.shop.example ── img ── a.png
  *        │                 └─ host shop.example ── index.html
- *        ├─ tags ── product-7 ── shop            (a tag of one property; the tag over all properties is its parent)
- *        └─ groups ── https://www.shop.example ── catalogue        (RFC 9875: scoped by origin)
+ *   tags ── product-7 ── shop                    (a tag of one property; the tag over all properties is its parent)
+ *   groups ── www.shop.example ── catalogue      (RFC 9875: scoped by origin)
  */
 
 /** One thing that can be purged. Numbers count purges since the store was made; 0 is never. */
@@ -30,11 +30,6 @@ export class Scope {
 /** Path segments that get a node of their own; what lies deeper belongs to the last. Bounds the tree against hostile paths. */
 export const SCOPE_DEPTH = 24
 
-// Names that a property, which is free text, cannot take.
-const TAGS = '\u0000tags'
-const GROUPS = '\u0000groups'
-const KEYS = '\u0000keys'
-
 /** `www.shop.example/img/a.png` → [`www.shop.example`, `img`, `a.png`]; a trailing slash is no segment of its own. */
 export function segmentsOf(url: string): string[] {
   const segments = url.split('/')
@@ -44,21 +39,24 @@ export function segmentsOf(url: string): string[] {
 }
 
 export class Scopes {
-  readonly all = new Scope(null, '')
+  readonly all = new Scope(null, 'all')
+  readonly #tags = new Scope(null, 'tags')
+  readonly #groups = new Scope(null, 'groups')
+  readonly #keys = new Scope(null, 'keys')
 
   /** The node of a place, made where it is missing, with one object more on it and on everything above. */
   enterPlace(property: string, url: string): Scope {
-    return this.#enter([property, ...segmentsOf(url)])
+    return enter(this.all, [property, ...segmentsOf(url)])
   }
   enterTag(property: string, tag: string): Scope {
-    return this.#enter([TAGS, tag, property])
+    return enter(this.#tags, [tag, property])
   }
   enterGroup(origin: string, group: string): Scope {
-    return this.#enter([GROUPS, origin, group])
+    return enter(this.#groups, [origin, group])
   }
   /** For cache keys that hold more than host and target, so that a purge by URL reaches all of them. */
   enterKey(base: string): Scope {
-    return this.#enter([KEYS, base])
+    return enter(this.#keys, [base])
   }
 
   /** One object less; nodes under which nothing lies any more go. */
@@ -74,59 +72,58 @@ export class Scopes {
   }
 
   findProperty(property: string): Scope | null {
-    return this.#find([property])
+    return find(this.all, [property])
   }
   /** Nodes of a prefix: one for each property that has objects under that host (one, unless a host has changed hands). */
   findPrefix(prefix: string, property: string | undefined): Scope[] {
     const segments = segmentsOf(prefix)
-    if (property !== undefined) return [this.#find([property, ...segments])].filter((found) => found !== null)
+    if (property !== undefined) return [find(this.all, [property, ...segments])].filter((found) => found !== null)
     const found: Scope[] = []
     for (const name of this.all.children?.keys() ?? []) {
-      if (name.startsWith('\u0000')) continue
-      const node = this.#find([name, ...segments])
+      const node = find(this.all, [name, ...segments])
       if (node !== null) found.push(node)
     }
     return found
   }
   findTag(tag: string, property: string | undefined): Scope | null {
-    return this.#find(property === undefined ? [TAGS, tag] : [TAGS, tag, property])
+    return find(this.#tags, property === undefined ? [tag] : [tag, property])
   }
   findGroup(origin: string, group: string): Scope | null {
-    return this.#find([GROUPS, origin, group])
+    return find(this.#groups, [origin, group])
   }
   findKey(base: string): Scope | null {
-    return this.#find([KEYS, base])
+    return find(this.#keys, [base])
   }
 
-  /** Nodes that are there. */
-  count(node: Scope = this.all): number {
-    let sum = 1
-    for (const child of node.children?.values() ?? []) sum += this.count(child)
-    return sum
+  /** Nodes that are there, the four roots aside. */
+  count(): number {
+    const below = (node: Scope): number =>
+      [...(node.children?.values() ?? [])].reduce((sum, child) => sum + 1 + below(child), 0)
+    return [this.all, this.#tags, this.#groups, this.#keys].reduce((sum, root) => sum + below(root), 0)
   }
+}
 
-  #enter(path: readonly string[]): Scope {
-    let node = this.all
-    node.objects++
-    for (const name of path) {
-      node.children ??= new Map()
-      let child = node.children.get(name)
-      if (child === undefined) {
-        child = new Scope(node, name)
-        node.children.set(name, child)
-      }
-      child.objects++
-      node = child
+function enter(root: Scope, path: readonly string[]): Scope {
+  let node = root
+  node.objects++
+  for (const name of path) {
+    node.children ??= new Map()
+    let child = node.children.get(name)
+    if (child === undefined) {
+      child = new Scope(node, name)
+      node.children.set(name, child)
     }
-    return node
+    child.objects++
+    node = child
   }
+  return node
+}
 
-  #find(path: readonly string[]): Scope | null {
-    let node: Scope | undefined = this.all
-    for (const name of path) {
-      node = node.children?.get(name)
-      if (node === undefined) return null
-    }
-    return node
+function find(root: Scope, path: readonly string[]): Scope | null {
+  let node: Scope | undefined = root
+  for (const name of path) {
+    node = node.children?.get(name)
+    if (node === undefined) return null
   }
+  return node
 }
