@@ -3,12 +3,12 @@
  * Counts as the suite does, dependencies honoured; tests for browsers are left out.
  */
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { startPlainEdge } from '../edge/support/plain-edge.ts'
+import { startEdge } from '../../src/edge/main.ts'
 
 const modules = fileURLToPath(new URL('../../node_modules', import.meta.url))
 
@@ -60,9 +60,12 @@ export async function runCacheTests(suite: string | null, only = ''): Promise<Sc
       origin.stdout.on('data', (chunk: Buffer) => chunk.includes('Listening') && resolve())
       origin.once('exit', () => reject(new Error('the origin of the suite did not start')))
     })
-    const edge = await startPlainEdge({ origin: { host: 'localhost', port } })
+    // As `izumi edge --config` runs: both ways in, with the settings of a cache that follows its clients' wishes too.
+    const config = join(folder, 'edge.yaml')
+    writeFileSync(config, CONFIG.replace('PORT', String(port)))
+    const edge = await startEdge({ file: config }, { listen: '127.0.0.1:0', admin: false })
     try {
-      const output = await run(join(engine, 'cli.mjs'), root, environment(`http://localhost:${edge.port}`))
+      const output = await run(join(engine, 'cli.mjs'), root, environment(edge.addresses.http[0]!))
       if (only !== '') return { ...NOTHING, output }
       const results = JSON.parse(output.slice(output.indexOf('{'))) as Results
       return { ...(await count(root, engine, results)), output }
@@ -74,6 +77,16 @@ export async function runCacheTests(suite: string | null, only = ''): Promise<Sc
     rmSync(folder, { recursive: true, force: true })
   }
 }
+
+const CONFIG = `
+properties:
+  - name: suite
+    hosts: ['*']
+    origin: http://localhost:PORT
+    caching:
+      obeyRequestDirectives: true
+      targetedFields: [cdn-cache-control, surrogate-control]
+`
 
 const none = (): Tally => ({ passed: 0, total: 0 })
 const NOTHING: Score = { required: none(), optimal: none(), check: none(), misses: [] }
