@@ -114,11 +114,23 @@ export class Eviction<T extends Evictable & { readonly key: string }> {
     return this.#small.length + this.#main.length
   }
 
-  add(item: T): void {
+  /** `isWanted`: it takes the place of one that had shown to be worth its room. */
+  add(item: T, isWanted = false): void {
     item.uses = 0
     this.#clock += item.sizeBytes
-    const known = this.#ghosts.take(hashOf(item.key), this.#clock, this.#room())
-    ;(known ? this.#main : this.#small).push(item)
+    const isKnown = this.#ghosts.take(hashOf(item.key), this.#clock, this.#room())
+    ;(isWanted || isKnown ? this.#main : this.#small).push(item)
+    this.trim()
+  }
+
+  /** Whether it has shown to be worth its room. */
+  isWanted(item: T): boolean {
+    return item.queue === this.#main || item.uses > 0
+  }
+
+  /** Its size has changed from `before`; it keeps its place. */
+  resized(item: T, before: number): void {
+    if (item.queue !== null) item.queue.bytes += item.sizeBytes - before
     this.trim()
   }
 

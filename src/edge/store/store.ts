@@ -172,8 +172,7 @@ export class EdgeStore implements Store, Bodies {
   freshen(object: StoredObject, head: StoredHead): void {
     const stored = object as Stored
     if (stored.scope === null || !this.#check(stored)) return
-    const { softPurgedAt } = stored
-    this.#kept.remove(stored)
+    const { softPurgedAt, sizeBytes } = stored
     this.#leave(stored)
     stored.head = head
     this.#dropPrepared(stored.key)
@@ -181,8 +180,8 @@ export class EdgeStore implements Store, Bodies {
     stored.freshAt = this.#purges.count
     // A soft purge that came after the request for this head stays in force.
     if (softPurgedAt !== null && softPurgedAt < head.requestTime) stored.softPurgedAt = null
-    this.#kept.add(stored)
-    if (stored.place !== null) this.#writeRecord(stored)
+    this.#kept.resized(stored, sizeBytes)
+    if (stored.place !== null && stored.scope !== null) this.#writeRecord(stored)
   }
 
   remove(object: StoredObject): void {
@@ -369,14 +368,19 @@ export class EdgeStore implements Store, Bodies {
   /** Puts an object into the index, the scopes and the queue; what it replaces goes. */
   #insert(object: Stored): void {
     const { key, head } = object
-    for (const other of this.#index.get(key) ?? NOTHING) if (replaces(head, other.head)) this.remove(other)
+    let isWanted = false
+    for (const other of this.#index.get(key) ?? NOTHING)
+      if (replaces(head, other.head)) {
+        isWanted ||= this.#kept.isWanted(other)
+        this.remove(other)
+      }
     const others = this.#index.get(key) ?? NOTHING
     if (others.length >= VARIANTS) this.remove(others.at(-1)!)
     // Lists are replaced, never changed, so that whoever has found one may go on with it.
     this.#index.set(key, [object, ...(this.#index.get(key) ?? NOTHING)])
     this.#objects++
     this.#enter(object)
-    this.#kept.add(object)
+    this.#kept.add(object, isWanted)
     if (this.#disk === null) return
     if (object.body === null) object.pack()
     while (this.#indexBytes > this.#memoryBytes * INDEX_SHARE) this.#kept.evict()

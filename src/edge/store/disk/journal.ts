@@ -1,7 +1,8 @@
 /**
  * Purges on disk, so that one holds after `kill -9` too. A line is written before the purge is answered; once all stored
- * objects have been compared with it (a sweep), nothing needs it any more and the file is written anew without it. So the
- * file is as long as the purges during one sweep, however many there ever were.
+ * objects have been compared with it (a sweep), nothing needs it any more; once `SWEPT_ENTRIES` of those have gathered the
+ * file is written anew without them. So it is no longer than that and the purges during one sweep, however many there ever
+ * were.
  *
  *   first line   {"count": purges that were ever made when the file was written}
  *   then         {"number": …, "at": epoch ms, "selector": …} for each
@@ -17,6 +18,9 @@ export interface JournalEntry {
 }
 
 const NAME = 'purges'
+
+/** Purges that are in the file though nothing needs them: writing it anew waits for the disk, so not for each. */
+export const SWEPT_ENTRIES = 1_000
 
 export class Journal {
   readonly #path: string
@@ -49,6 +53,8 @@ export class Journal {
 
   /** All objects have been compared with the purges up to this number. */
   forget(upTo: number): void {
+    const swept = this.#entries.findIndex(({ number }) => number > upTo)
+    if ((swept < 0 ? this.#entries.length : swept) < SWEPT_ENTRIES) return
     this.#entries = this.#entries.filter(({ number }) => number > upTo)
     const old = this.#fd
     this.#fd = this.#rewrite(upTo)
