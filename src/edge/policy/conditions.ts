@@ -5,7 +5,7 @@
  */
 import { parseHttpDate } from '../http/dates.ts'
 import { equalStrongly, equalWeakly, isStrong, noneMatchNames } from '../http/entity-tags.ts'
-import { combinedValue, firstValue, hasField, without } from '../http/fields.ts'
+import { combinedValue, firstValue, without } from '../http/fields.ts'
 import type { Fields, StoredHead } from '../message.ts'
 import { dateOf } from './lifetime.ts'
 
@@ -42,9 +42,6 @@ export function rangeApplies(head: Pick<StoredHead, 'fields' | 'responseTime'>, 
 }
 
 const CLIENT_CONDITIONS = ['if-none-match', 'if-modified-since', 'if-range', 'if-match', 'if-unmodified-since']
-
-export const isConditional = (fields: Fields): boolean =>
-  hasField(fields, 'if-none-match') || hasField(fields, 'if-modified-since')
 
 /** The request without its client's conditions: what is fetched to be stored must come whole. */
 export const unconditional = (requestFields: Fields): string[] => without(requestFields, CLIENT_CONDITIONS)
