@@ -318,6 +318,7 @@ async function startVarnish(folder: string, memoryBytes: number, originPort: num
     ],
     { stdio: 'ignore' },
   )
-  await listening(port, 'varnish')
+  // It compiles its configuration first, which takes its time on a busy machine.
+  await listening(port, 'varnish').catch(() => listening(port, 'varnish'))
   return { name: 'varnish', url: `http://127.0.0.1:${port}`, stop: ended(child) }
 }
