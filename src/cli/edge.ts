@@ -72,6 +72,24 @@ Examples
     .exitOverride()
   purge.action((url: string | undefined) => purgeAt(url, purge.optsWithGlobals()))
 
+  const top = edge
+    .command('top')
+    .description('What an edge is asked for right now, by property: live in a terminal')
+    .option('--at <address>', 'the admin listener', DEFAULT_ADMIN_URL)
+    .option('--once', 'print it once')
+    .exitOverride()
+  top.action(() => topOf(top.optsWithGlobals()))
+
+  const explain = edge
+    .command('explain')
+    .description('Why a request is a hit or a miss, step by step')
+    .argument('<url>')
+    .option('--at <address>', 'the admin listener', DEFAULT_ADMIN_URL)
+    .option('--method <method>', 'GET unless said')
+    .option('--header <header...>', 'Name: value; more than one may be said')
+    .exitOverride()
+  explain.action((url: string) => explainAt(url, explain.optsWithGlobals()))
+
   const reload = edge
     .command('reload')
     .description('Have a running edge read its configuration again; a wrong file changes nothing')
@@ -82,6 +100,79 @@ Examples
     const { properties } = await post<{ properties: number }>(options.at, '/reload', {})
     print(options.json ? JSON.stringify({ properties }) : `In force: ${properties} properties.`)
   })
+}
+
+/** Lines of `top` on a screen that says nothing of its height. */
+const TOP_LINES = 20
+
+/** Live: one screen a second, until Ctrl-C. Without a terminal, or with --json, once. */
+async function topOf(options: AdminOptions & { once?: boolean }): Promise<void> {
+  const live = process.stdout.isTTY === true && !options.json && !options.once
+  for (;;) {
+    const answer = await get<TopAnswer>(options.at, '/top')
+    if (options.json) print(JSON.stringify(answer, null, 2))
+    else {
+      const room = live ? (process.stdout.rows ?? TOP_LINES) - 4 : answer.properties.length
+      process.stdout.write(`${live ? '\x1b[H\x1b[2J' : ''}${topText(answer, room)}`)
+    }
+    if (!live) return
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+  }
+}
+
+interface TopAnswer {
+  connections: number
+  properties: {
+    property: string
+    requestsPerSecond: number
+    hitsPerSecond: number
+    bytesOutPerSecond: number
+    requests: number
+    bytesOut: number
+    byClass: number[]
+    byResult: Record<string, number>
+  }[]
+}
+
+export function topText({ connections, properties }: TopAnswer, room: number): string {
+  const share = (part: number, whole: number) => (whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)}%`)
+  const sum = (of: (line: TopAnswer['properties'][number]) => number) =>
+    properties.reduce((all, each) => all + of(each), 0)
+  const row = (cells: (string | number)[]) =>
+    cells
+      .map((cell, index) => (index === 0 ? String(cell).slice(0, 28).padEnd(28) : String(cell).padStart(11)))
+      .join('')
+  const rate = (bytesPerSecond: number) => `${((bytesPerSecond * 8) / 1e6).toFixed(2)}`
+  return `${[
+    `${connections} connections, ${sum((each) => each.requestsPerSecond)} requests/s, ${rate(sum((each) => each.bytesOutPerSecond))} Mbit/s`,
+    '',
+    row(['property', 'requests/s', 'Mbit/s', 'hits', '2xx', '3xx', '4xx', '5xx', 'requests']),
+    ...properties
+      .slice(0, Math.max(1, room))
+      .map((each) =>
+        row([
+          each.property,
+          each.requestsPerSecond,
+          rate(each.bytesOutPerSecond),
+          share(each.byResult.hit ?? 0, each.requests),
+          ...each.byClass.slice(1).map((count) => share(count, each.requests)),
+          each.requests,
+        ]),
+      ),
+  ].join('\n')}\n`
+}
+
+async function explainAt(url: string, options: AdminOptions & { header?: string[]; method?: string }): Promise<void> {
+  const query = new URLSearchParams({ url, method: options.method ?? 'GET' })
+  for (const header of options.header ?? []) query.append('header', header)
+  const answer = await get<{ result: string; steps: { step: string; outcome: string }[] }>(
+    options.at,
+    `/explain?${query}`,
+  )
+  if (options.json) print(JSON.stringify(answer, null, 2))
+  else
+    for (const { step, outcome } of [...answer.steps, { step: 'result', outcome: answer.result }])
+      print(`${step.padEnd(11)}${outcome}`)
 }
 
 async function run(options: RunOptions): Promise<void> {
@@ -176,11 +267,15 @@ async function purgeAt(url: string | undefined, options: PurgeOptions): Promise<
     )
 }
 
-async function post<T>(at: string, path: string, body: unknown): Promise<T> {
+const post = <T>(at: string, path: string, body: unknown) =>
+  ask<T>(at, path, { method: 'POST', body: JSON.stringify(body) })
+const get = <T>(at: string, path: string) => ask<T>(at, path, {})
+
+async function ask<T>(at: string, path: string, how: RequestInit): Promise<T> {
   if (!URL.canParse(at)) throw new BadInput('--at', `${at} is no address`, DEFAULT_ADMIN_URL)
   let response: Response
   try {
-    response = await fetch(new URL(path, at), { method: 'POST', body: JSON.stringify(body) })
+    response = await fetch(new URL(path, at), how)
   } catch {
     throw new Unreachable(`No edge answers at ${at}. Is it running? Name its admin listener with --at.`)
   }

@@ -19,6 +19,7 @@ import { Front } from './front/front.ts'
 import { PreparedHits } from './front/hits.ts'
 import { Listener, type TlsSettings } from './front/listener.ts'
 import type { OriginPool, Properties } from './message.ts'
+import { Sight } from './sight/sight.ts'
 import { type EdgeStore, openStore } from './store/store.ts'
 
 /** Where the configuration comes from: a file, or one origin that every host name is served from. */
@@ -81,26 +82,39 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
       ? { folder: resolve(folder, config.store.disk.folder), sizeBytes: bytes(config.store.disk.size) }
       : null,
   })
-  const flow = new Flow({ name: NAME, store, properties })
+  const sight = new Sight({
+    folder: config.usage ? resolve(folder, config.usage.folder) : null,
+    log: config.log
+      ? { file: config.log.file ? resolve(folder, config.log.file) : null, sample: config.log.sample ?? 1 }
+      : null,
+  })
+  const flow = new Flow({ name: NAME, store, properties, finished: sight.finished })
   const front = new Front({
     handler: flow,
     limits: limitsOf(config.limits),
-    hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME }),
+    hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME, sight }),
   })
   if (options.oneReadBuffer !== false) await front.shareReadBuffer()
+  const listeners: Listener[] = []
+  const ticketKeys = randomBytes(48)
   const reload = () => {
     const next = load()
+    if (next.config.listen?.https) {
+      const tls = tlsOf(next.config, certificatesOf(next.config.certificates, folder), ticketKeys)
+      for (const listener of listeners) listener.setTls(tls)
+    }
     current = next
     pools.settle()
+    sight.reopen()
   }
 
-  const listeners: Listener[] = []
   let admin: AdminServer | null = null
   const close = async () => {
     for (const listener of listeners) listener.close()
     await admin?.close()
     front.close()
     pools.close()
+    await sight.close()
     await store.close()
   }
   try {
@@ -116,12 +130,16 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     }
     const wanted = options.listen ?? config.listen?.http ?? (config.listen?.https ? [] : DEFAULT_LISTEN)
     const http = await open([wanted].flat(), null)
-    const https = config.listen?.https ? await open([config.listen.https].flat(), tlsOf(config, certificates)) : []
+    const https = config.listen?.https
+      ? await open([config.listen.https].flat(), tlsOf(config, certificates, ticketKeys))
+      : []
     const adminAt = options.admin ?? config.listen?.admin ?? DEFAULT_ADMIN
     if (adminAt !== false)
       admin = await startAdmin(splitAddress(adminAt), {
         store,
         table: () => current.properties,
+        sight,
+        front,
         reload: 'file' in source ? reload : null,
       })
     return {
@@ -183,10 +201,11 @@ class Pools {
   }
 }
 
-function tlsOf({ tls, listen }: EdgeConfig, certificates: readonly Certificate[]): TlsSettings {
+/** `ticketKeys` stay the same as long as the edge runs, so that a reload ends no session. */
+function tlsOf({ tls, listen }: EdgeConfig, certificates: readonly Certificate[], ticketKeys: Buffer): TlsSettings {
   if (certificates.length === 0)
     throw new BadInput('certificates', `there is none for ${listen?.https}`, 'a list of certificate and key files')
-  return { certificates, minVersion: tls?.minimum === '1.3' ? 'TLSv1.3' : 'TLSv1.2', ticketKeys: randomBytes(48) }
+  return { certificates, minVersion: tls?.minimum === '1.3' ? 'TLSv1.3' : 'TLSv1.2', ticketKeys }
 }
 
 function originOf(origin: string): string {

@@ -5,6 +5,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { BadInput, NotFound, Refusal } from '../../core/errors.ts'
 import type { PropertyTable } from '../config/properties.ts'
+import type { Front } from '../front/front.ts'
+import type { EdgeRequest } from '../message.ts'
+import { explain } from '../sight/explain.ts'
+import type { Sight } from '../sight/sight.ts'
 import type { EdgeStore } from '../store/store.ts'
 import { figures } from './figures.ts'
 import { purgeOf } from './purge.ts'
@@ -12,6 +16,8 @@ import { purgeOf } from './purge.ts'
 export interface AdminOptions {
   store: EdgeStore
   table: () => PropertyTable
+  sight: Sight
+  front: Front
   /** Null: there is no file to read again. */
   reload: (() => void) | null
 }
@@ -57,12 +63,16 @@ export async function startAdmin(at: { host: string; port: number }, options: Ad
 type Answer = [status: number, body: unknown, type?: string]
 
 async function answer(message: IncomingMessage, options: AdminOptions): Promise<Answer> {
-  const { pathname } = new URL(message.url ?? '/', 'http://admin')
+  const { pathname, searchParams } = new URL(message.url ?? '/', 'http://admin')
   switch (`${message.method} ${pathname}`) {
     case 'GET /health':
       return [200, { status: 'ok', properties: options.table().all.length, ...options.store.stats() }]
     case 'GET /metrics':
-      return [200, figures(options.store.stats()), 'text/plain; version=0.0.4; charset=utf-8']
+      return [200, metricsOf(options), 'text/plain; version=0.0.4; charset=utf-8']
+    case 'GET /top':
+      return [200, { properties: options.sight.top(), connections: options.front.counters.connections }]
+    case 'GET /explain':
+      return [200, explain(askedBy(searchParams), options.table(), options.store)]
     case 'POST /purge': {
       const started = performance.now()
       const purge = purgeOf(await bodyOf(message), options.table())
@@ -77,6 +87,35 @@ async function answer(message: IncomingMessage, options: AdminOptions): Promise<
       return [200, { properties: options.table().all.length }]
     default:
       throw new NotFound('admin command', `${message.method} ${pathname}`)
+  }
+}
+
+const metricsOf = ({ store, sight, front }: AdminOptions): string =>
+  figures('store', store.stats()) + figures('front', front.counters) + sight.metrics()
+
+/** The request that `?url=…&method=…&header=Name: value` describes. */
+function askedBy(parameters: URLSearchParams): EdgeRequest {
+  const text = parameters.get('url') ?? ''
+  const url = URL.parse(/^https?:/.test(text) ? text : `http://${text}`)
+  if (text === '' || url === null)
+    throw new BadInput('url', `${text} is no address`, 'an address such as http://www.shop.example/a')
+  const fields = ['host', url.host]
+  for (const header of parameters.getAll('header')) {
+    const colon = header.indexOf(':')
+    if (colon < 1) throw new BadInput('header', `${header} is no header`, 'Name: value')
+    fields.push(header.slice(0, colon).trim().toLowerCase(), header.slice(colon + 1).trim())
+  }
+  return {
+    method: (parameters.get('method') ?? 'GET').toUpperCase(),
+    scheme: url.protocol === 'https:' ? 'https' : 'http',
+    host: url.hostname,
+    authority: url.host,
+    target: url.pathname + url.search,
+    version: '1.1',
+    fields,
+    client: { address: parameters.get('from') ?? '127.0.0.1', port: 0 },
+    receivedAt: Date.now(),
+    body: null,
   }
 }
 

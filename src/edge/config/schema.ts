@@ -389,6 +389,16 @@ export const EdgeConfig = closed({
       'the store: memory, disk',
     ),
   ),
+  log: optional(
+    closed(
+      {
+        file: optional(Type.String({ description: 'a file; otherwise standard output' })),
+        sample: optional(Type.Number({ minimum: 0, maximum: 1, description: 'the share of requests, from 0 to 1' })),
+      },
+      'the access log: file, sample',
+    ),
+  ),
+  usage: optional(closed({ folder: Type.String() }, 'where usage is kept, in slots of five minutes: folder')),
   properties: Type.Array(PropertyConfig, {
     minItems: 1,
     maxItems: CONFIG_LIMITS.properties,

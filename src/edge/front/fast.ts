@@ -7,7 +7,7 @@
  * `SCAN_MAX_BYTES` of requests behind it; nothing is handed over before all that was written here is out.
  */
 import type { Socket } from 'node:net'
-import type { Handler } from '../message.ts'
+import type { EdgeRequest, Handler } from '../message.ts'
 import type { FrontLimits } from './limits.ts'
 import { lingerAfter } from './linger.ts'
 import { peerOf } from './peer.ts'
@@ -21,8 +21,9 @@ import { Refused } from './strict.ts'
 export interface Hits {
   /** Null: the flow must look. `encoding` is the value of Accept-Encoding, empty when absent. */
   find(authority: string, target: string, encoding: string, encrypted: boolean, now: number): Prepared | null
-  /** A prepared answer was sent: for eviction, counters and logs. */
-  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number, encrypted: boolean): void
+  /** A prepared answer was sent: for eviction and counters. True: `tell` wants to know of it in full. */
+  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number): boolean
+  tell(prepared: Prepared, request: EdgeRequest, status: number, bodyBytes: number): void
 }
 
 export interface FastOptions {
@@ -158,61 +159,66 @@ export class FastConnection {
   /** Sends a prepared object; false when this request is for the flow after all. */
   #answer(prepared: Prepared, bytes: Buffer, now: number, requestBytes: number): boolean {
     const { socket } = this
-    const { hits } = this.#options
     prepared.turn(now)
+    let { status } = prepared
+    let bodyBytes = 0
     if (
       found.noneMatchEnd !== 0 &&
       prepared.isKnownTo(bytes.toString('latin1', found.noneMatchStart, found.noneMatchEnd))
     ) {
+      status = 304
       socket.write(prepared.notModified())
-      hits.sent(prepared, 304, 0, requestBytes, this.#encrypted)
-      return true
-    }
-    if (found.head) {
-      socket.write(prepared.head())
-      hits.sent(prepared, prepared.status, 0, requestBytes, this.#encrypted)
-      return true
-    }
-    if (found.rangeEnd !== 0) {
-      const range = prepared.range(bytes.toString('latin1', found.rangeStart, found.rangeEnd))
+    } else if (found.head) socket.write(prepared.head())
+    else {
+      const range =
+        found.rangeEnd === 0 ? 'whole' : prepared.range(bytes.toString('latin1', found.rangeStart, found.rangeEnd))
       if (range === null) return false
-      if (range !== 'whole') {
-        socket.cork()
-        socket.write(range.head)
-        socket.write(prepared.body.subarray(range.first, range.last + 1))
-        socket.uncork()
-        hits.sent(prepared, 206, range.last - range.first + 1, requestBytes, this.#encrypted)
-        return true
+      if (range === 'whole') {
+        bodyBytes = prepared.body.length
+        const whole = prepared.whole(now)
+        if (whole !== null) socket.write(whole)
+        else this.#writeBoth(prepared.head(), prepared.body)
+      } else {
+        status = 206
+        bodyBytes = range.last - range.first + 1
+        this.#writeBoth(range.head, prepared.body.subarray(range.first, range.last + 1))
       }
     }
-    const whole = prepared.whole(now)
-    if (whole !== null) socket.write(whole)
-    else {
-      socket.cork()
-      socket.write(prepared.head())
-      socket.write(prepared.body)
-      socket.uncork()
-    }
-    hits.sent(prepared, prepared.status, prepared.body.length, requestBytes, this.#encrypted)
+    const { hits } = this.#options
+    if (hits.sent(prepared, status, bodyBytes, requestBytes))
+      hits.tell(prepared, this.#request(bytes, now), status, bodyBytes)
     return true
   }
 
-  /** Gives the scanned request to the flow. */
-  #serve(bytes: Buffer, now: number): SocketReply {
-    const authority = found.authority
+  /** In one system call. */
+  #writeBoth(head: Buffer, body: Buffer): void {
+    this.socket.cork()
+    this.socket.write(head)
+    this.socket.write(body)
+    this.socket.uncork()
+  }
+
+  /** The scanned request as the flow and the log want it. */
+  #request(bytes: Buffer, now: number): EdgeRequest {
+    const { authority } = found
     const colon = authority.indexOf(':')
-    const request = {
+    return {
       method: found.head ? 'HEAD' : 'GET',
-      scheme: this.#encrypted ? ('https' as const) : ('http' as const),
+      scheme: this.#encrypted ? 'https' : 'http',
       host: colon < 0 ? authority : authority.slice(0, colon),
       authority,
       target: bytes.toString('latin1', found.targetStart, found.targetEnd),
-      version: '1.1' as const,
+      version: '1.1',
       fields: fieldsOf(bytes, found),
       client: peerOf(this.socket),
       receivedAt: now,
       body: null,
     }
+  }
+
+  /** Gives the scanned request to the flow. */
+  #serve(bytes: Buffer, now: number): SocketReply {
+    const request = this.#request(bytes, now)
     let serving = true
     const reply = new SocketReply(this.socket, found.head, this.#options.closing, () => {
       this.#reply = null

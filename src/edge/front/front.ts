@@ -39,7 +39,7 @@ interface Open {
   written: number
 }
 
-export interface FrontCounters {
+export type FrontCounters = {
   connections: number
   accepted: number
   refusedConnections: number

@@ -10,6 +10,7 @@ import { type Answer, answerFor } from '../policy/answer.ts'
 import { formatCacheStatus } from '../policy/cache-status.ts'
 import { judge, select } from '../policy/judge.ts'
 import { nominatedBy } from '../policy/vary.ts'
+import type { Sight } from '../sight/sight.ts'
 import type { Hits } from './fast.ts'
 import { Prepared } from './prepared.ts'
 import { isSafe } from './socket-reply.ts'
@@ -44,7 +45,8 @@ export interface PreparedHitsOptions {
   store: Store
   /** The name of this cache in Cache-Status. */
   cacheName: string
-  sent?: Hits['sent']
+  /** Null: nobody looks. */
+  sight?: Sight | null
 }
 
 export class PreparedHits implements Hits {
@@ -79,9 +81,26 @@ export class PreparedHits implements Hits {
     return prepared
   }
 
-  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number, encrypted: boolean): void {
+  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number): boolean {
     this.#options.store.use(prepared.object)
-    this.#options.sent?.(prepared, status, bodyBytes, requestBytes, encrypted)
+    const { sight } = this.#options
+    if (!sight) return false
+    prepared.account ??= sight.account(prepared.madeFrom.property)
+    prepared.account.add(status, 'hit', requestBytes, bodyBytes)
+    return sight.wantsLine()
+  }
+
+  tell(prepared: Prepared, request: EdgeRequest, status: number, bodyBytes: number): void {
+    this.#options.sight!.line({
+      request,
+      property: prepared.madeFrom.property,
+      status,
+      result: 'hit',
+      bodyBytesSent: bodyBytes,
+      headMs: 0,
+      totalMs: 0,
+      complete: true,
+    })
   }
 
   #prepare(

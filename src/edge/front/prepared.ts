@@ -9,6 +9,7 @@ import { STATUS_CODES } from 'node:http'
 import { equalWeakly, noneMatchNames } from '../http/entity-tags.ts'
 import { formatContentRange, parseRange, resolveRange } from '../http/ranges.ts'
 import type { Fields, StoredHead, StoredObject } from '../message.ts'
+import type { Account } from '../sight/account.ts'
 
 /** Bodies up to this are glued to their head: copying costs less than a second buffer to the kernel. */
 const GLUE_MAX_BYTES = 16 * 1024
@@ -66,6 +67,8 @@ export class Prepared {
   #notModified: Buffer = NONE
   #range: { value: string; head: Buffer; first: number; last: number } | null = null
   gluedAt = 0
+  /** Where its hits are counted. */
+  account: Account | null = null
 
   constructor(ready: Ready) {
     this.#ready = ready

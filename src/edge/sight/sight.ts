@@ -1,0 +1,187 @@
+/**
+ * All that an edge says of what it does: it hears of each request that is over, adds it up per property, writes the slots
+ * each second and the access log as it comes, and tells figures to whoever asks (Prometheus, `izumi edge top`).
+ */
+import type { EdgeRequest, Finished } from '../message.ts'
+import { AccessLog, type AccessLogOptions } from './access-log.ts'
+import { Account, CLASSES, Figures, RESULTS } from './account.ts'
+import { Slots, slotOf, type Usage } from './slots.ts'
+
+export interface SightOptions {
+  /** Where slots are kept; null: in memory only. */
+  folder: string | null
+  log: AccessLogOptions | null
+}
+
+/** Requests that no property is named for. */
+const NOBODY = '-'
+/** How often rates are taken and slots written: what `kill -9` can lose. */
+const TICK_MS = 1_000
+
+/** One line of `top`. */
+export interface TopLine {
+  property: string
+  requestsPerSecond: number
+  hitsPerSecond: number
+  bytesOutPerSecond: number
+  requests: number
+  bytesOut: number
+  byClass: readonly number[]
+  byResult: Readonly<Record<string, number>>
+}
+
+export class Sight {
+  readonly #accounts = new Map<string, Account>()
+  readonly #slots: Slots | null
+  readonly #log: AccessLog | null
+  readonly #timer: NodeJS.Timeout
+  #slot = slotOf(Date.now())
+
+  constructor({ folder, log }: SightOptions) {
+    this.#slots = folder === null ? null : new Slots(folder)
+    this.#log = log === null ? null : new AccessLog(log)
+    for (const [property, figures] of this.#slots?.read(this.#slot) ?? []) this.account(property).slot = figures
+    this.#timer = setInterval(() => this.tick(Date.now()), TICK_MS)
+    this.#timer.unref()
+  }
+
+  account(property: string): Account {
+    const known = this.#accounts.get(property)
+    if (known !== undefined) return known
+    const account = new Account(property)
+    this.#accounts.set(property, account)
+    return account
+  }
+
+  /** A request that the flow dealt with is over. */
+  readonly finished = (finished: Finished): void => {
+    const { request, property, status, result, bodyBytesSent } = finished
+    this.account(property ?? NOBODY).add(status, result, bytesOf(request), bodyBytesSent)
+    if (this.#log?.wants()) this.#log.write(finished)
+  }
+
+  /** True when the next prepared answer is to be told of in full. */
+  wantsLine(): boolean {
+    return this.#log?.wants() ?? false
+  }
+
+  /** A prepared answer that `wantsLine` asked for. */
+  line(finished: Finished): void {
+    this.#log!.write(finished)
+  }
+
+  /** Once a second: rates, peaks, and what changed goes to disk. */
+  tick(now: number): void {
+    for (const account of this.#accounts.values()) account.tick()
+    this.#write()
+    const slot = slotOf(now)
+    if (slot === this.#slot) return
+    this.#slot = slot
+    for (const account of this.#accounts.values()) account.slot = new Figures()
+  }
+
+  /** Usage of a slot, as far as it is known. */
+  usage(from: number): Usage[] {
+    return this.#slots?.usage(from) ?? []
+  }
+
+  top(): TopLine[] {
+    return [...this.#accounts.values()]
+      .map((account) => ({
+        property: account.property,
+        requestsPerSecond: account.requestsPerSecond,
+        hitsPerSecond: account.hitsPerSecond,
+        bytesOutPerSecond: account.bytesOutPerSecond,
+        requests: account.total.requests,
+        bytesOut: account.total.bytesOut,
+        byClass: account.total.byClass,
+        byResult: Object.fromEntries(RESULTS.map((result, index) => [result, account.total.byResult[index]!])),
+      }))
+      .sort((a, b) => b.requestsPerSecond - a.requestsPerSecond || b.requests - a.requests)
+  }
+
+  /** In the text format of Prometheus. */
+  metrics(): string {
+    const lines: string[] = []
+    const metric = (name: string, help: string, rows: [labels: string, value: number][]) => {
+      lines.push(`# HELP izumi_edge_${name} ${help}`, `# TYPE izumi_edge_${name} counter`)
+      for (const [labels, value] of rows) lines.push(`izumi_edge_${name}{${labels}} ${value}`)
+    }
+    const of = (account: Account) => `property="${account.property}"`
+    const accounts = [...this.#accounts.values()]
+    metric(
+      'requests_total',
+      'Requests that are over, by class of status.',
+      accounts.flatMap((account) =>
+        Array.from({ length: CLASSES }, (_, i): [string, number] => [
+          `${of(account)},class="${i + 1}xx"`,
+          account.total.byClass[i]!,
+        ]),
+      ),
+    )
+    metric(
+      'results_total',
+      'Requests that are over, by what the cache did.',
+      accounts.flatMap((account) =>
+        RESULTS.map((result, i): [string, number] => [`${of(account)},result="${result}"`, account.total.byResult[i]!]),
+      ),
+    )
+    metric(
+      'bytes_out_total',
+      'Bytes of bodies sent.',
+      accounts.map((account) => [of(account), account.total.bytesOut]),
+    )
+    metric(
+      'bytes_in_total',
+      'Bytes of requests.',
+      accounts.map((account) => [of(account), account.total.bytesIn]),
+    )
+    lines.push(
+      '# HELP izumi_edge_log_dropped_total Lines that the disk was too slow for.',
+      '# TYPE izumi_edge_log_dropped_total counter',
+      `izumi_edge_log_dropped_total ${this.#log?.dropped ?? 0}`,
+    )
+    return `${lines.join('\n')}\n`
+  }
+
+  /** After a reload, and after log files were moved. */
+  reopen(): void {
+    this.#log?.reopen()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#write()
+    await this.#log?.close()
+  }
+
+  #write(): void {
+    if (this.#slots === null) return
+    const changed: [string, Figures][] = []
+    for (const account of this.#accounts.values())
+      if (account.changed) {
+        account.changed = false
+        changed.push([account.property, account.slot])
+      }
+    try {
+      this.#slots.write(this.#slot, changed, () =>
+        [...this.#accounts.values()]
+          .filter(({ slot }) => slot.requests > 0)
+          .map(({ property, slot }) => [property, slot]),
+      )
+    } catch {
+      // A full disk loses no figure: they are written with the next second that works.
+      for (const [property] of changed) this.account(property).changed = true
+    }
+  }
+}
+
+/** What a request took of the line, near enough: its head as it was understood, and the body that it announced. */
+function bytesOf(request: EdgeRequest): number {
+  let bytes = request.method.length + request.target.length + 12
+  for (let i = 0; i < request.fields.length; i += 2) {
+    bytes += request.fields[i]!.length + request.fields[i + 1]!.length + 4
+    if (request.fields[i] === 'content-length') bytes += Number(request.fields[i + 1]) || 0
+  }
+  return bytes
+}

@@ -1,0 +1,153 @@
+/**
+ * Slots on disk: one file for five minutes, a line for a property with its figures so far, appended each second for those
+ * that changed; the last line of a property counts. After `kill -9` a slot goes on from its file, so at most the last
+ * second is lost; a line that was cut off is passed over. A file with too many old lines is written anew beside itself.
+ */
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { Figures, RESULTS, SLOT_MS } from './account.ts'
+
+/** A week of slots; whoever collects usage comes more often. */
+const SLOTS_MAX = (7 * 24 * 3_600_000) / SLOT_MS
+/** A file is written anew once it has this many times the lines it needs, and this many at least. */
+const OLD_LINES_FACTOR = 8
+const OLD_LINES_MIN = 4_096
+
+/** What is told of one property in one slot; the form in which usage is handed on. */
+export interface Usage {
+  property: string
+  /** Epoch milliseconds of the slot's beginning. */
+  from: number
+  requests: number
+  bytesIn: number
+  bytesOut: number
+  /** 1xx … 5xx. */
+  byClass: readonly number[]
+  byResult: Readonly<Record<string, number>>
+  peakRequestsPerSecond: number
+  peakBytesOutPerSecond: number
+}
+
+export const slotOf = (now: number): number => now - (now % SLOT_MS)
+
+export class Slots {
+  readonly #folder: string
+  #lines = 0
+  /** The file ends in a line that a crash left half written. */
+  #isCutOff = false
+
+  constructor(folder: string) {
+    this.#folder = folder
+    mkdirSync(folder, { recursive: true })
+  }
+
+  /** What is known of a slot: where it stopped when the edge did. */
+  read(from: number): Map<string, Figures> {
+    const known = new Map<string, Figures>()
+    const file = this.#file(from)
+    if (!existsSync(file)) return known
+    const text = readFileSync(file, 'utf8')
+    const lines = text.split('\n')
+    this.#isCutOff = text !== '' && !text.endsWith('\n')
+    this.#lines = lines.length
+    for (const line of lines) {
+      const usage = parse(line)
+      if (usage !== null) known.set(usage.property, figuresOf(usage))
+    }
+    return known
+  }
+
+  /** All that is on disk of one slot. */
+  usage(from: number): Usage[] {
+    return [...this.read(from)].map(([property, figures]) => usageOf(property, from, figures))
+  }
+
+  /** Beginnings of the slots on disk, oldest first. */
+  list(): number[] {
+    return readdirSync(this.#folder)
+      .map((name) => Number(/^(\d+)\.jsonl$/.exec(name)?.[1] ?? Number.NaN))
+      .filter((from) => !Number.isNaN(from))
+      .sort((a, b) => a - b)
+  }
+
+  /** Appends what changed; `all` gives every property of the slot for when the file is written anew. */
+  write(from: number, changed: readonly [string, Figures][], all: () => Iterable<[string, Figures]>): void {
+    if (changed.length === 0) return
+    const text = changed.map(([property, figures]) => `${JSON.stringify(usageOf(property, from, figures))}\n`).join('')
+    const file = this.#file(from)
+    if (!existsSync(file)) {
+      this.#lines = 0
+      this.#forgetOld()
+    }
+    appendFileSync(file, this.#isCutOff ? `\n${text}` : text)
+    this.#isCutOff = false
+    this.#lines += changed.length
+    if (this.#lines < OLD_LINES_MIN) return
+    const current = [...all()]
+    if (this.#lines < current.length * OLD_LINES_FACTOR) return
+    writeFileSync(
+      `${file}.new`,
+      current.map(([name, figures]) => `${JSON.stringify(usageOf(name, from, figures))}\n`).join(''),
+    )
+    renameSync(`${file}.new`, file)
+    this.#lines = current.length
+  }
+
+  #forgetOld(): void {
+    const all = this.list()
+    for (const from of all.slice(0, Math.max(0, all.length - SLOTS_MAX))) rmSync(this.#file(from), { force: true })
+  }
+
+  #file(from: number): string {
+    return join(this.#folder, `${from}.jsonl`)
+  }
+}
+
+function usageOf(property: string, from: number, figures: Figures): Usage {
+  return {
+    property,
+    from,
+    requests: figures.requests,
+    bytesIn: figures.bytesIn,
+    bytesOut: figures.bytesOut,
+    byClass: figures.byClass,
+    byResult: Object.fromEntries(RESULTS.map((result, index) => [result, figures.byResult[index]!])),
+    peakRequestsPerSecond: figures.peakRequests,
+    peakBytesOutPerSecond: figures.peakBytesOut,
+  }
+}
+
+function figuresOf(usage: Usage): Figures {
+  const figures = new Figures()
+  figures.requests = usage.requests
+  figures.bytesIn = usage.bytesIn
+  figures.bytesOut = usage.bytesOut
+  usage.byClass.forEach((count, index) => {
+    figures.byClass[index] = count
+  })
+  RESULTS.forEach((result, index) => {
+    figures.byResult[index] = usage.byResult[result] ?? 0
+  })
+  figures.peakRequests = usage.peakRequestsPerSecond
+  figures.peakBytesOut = usage.peakBytesOutPerSecond
+  return figures
+}
+
+/** Null for an empty line, or one that was cut off. */
+function parse(line: string): Usage | null {
+  if (!line.startsWith('{') || !line.endsWith('}')) return null
+  try {
+    return JSON.parse(line) as Usage
+  } catch {
+    return null
+  }
+}
