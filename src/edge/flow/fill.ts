@@ -217,7 +217,7 @@ export class Fill implements OriginListener {
     const shareable =
       decision.store &&
       judge({ head: decision.head, softPurgedAt: null }, [], now, question.plan.caching).kind === 'fresh'
-    this.#around.learned(question.key, shareable)
+    if (shareable || !hasField(question.requestFields, 'authorization')) this.#around.learned(question.key, shareable)
 
     const waiting = this.#waiting
     this.#waiting = []

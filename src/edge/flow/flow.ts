@@ -176,7 +176,9 @@ export class Flow implements Handler, Surroundings {
     reason: ForwardReason,
     now: number,
   ): void {
-    const alone = !plan.caching.enabled || exchange.looks > MAX_LOOKS || this.#passes.has(plan.key, now)
+    // Answers to authorised requests are seldom anybody else's: none waits for them, and they teach nothing about the key.
+    const isAuthorised = hasField(exchange.request.fields, 'authorization')
+    const alone = !plan.caching.enabled || exchange.looks > MAX_LOOKS || isAuthorised || this.#passes.has(plan.key, now)
     if (!alone)
       for (const fill of this.#fills.get(plan.key) ?? NO_FILLS)
         if (fill.takes(exchange)) {

@@ -14,7 +14,7 @@ import type {
 import { rendezvous, Spread } from './choice.ts'
 import type { CallListener } from './connection.ts'
 import { type HealthCheck, HealthChecks } from './health.ts'
-import { OriginServer, type ServerLimits, type ServerOptions, type Slot } from './server.ts'
+import { IDEMPOTENT, OriginServer, type ServerLimits, type ServerOptions, type Slot } from './server.ts'
 import { openTunnel } from './tunnel.ts'
 
 export interface PoolOptions {
@@ -34,9 +34,6 @@ interface Member {
   readonly weight: number
   readonly server: OriginServer
 }
-
-/** Methods that may be sent again after a fault, body aside (RFC 9110 §9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 export class Pool implements OriginPool {
   readonly name: string

@@ -47,6 +47,10 @@ export interface Slot {
 }
 
 const TICK_MS = 100
+/** A kept connection that rested no longer is taken for a request that could not be sent again. */
+const TRUSTED_REST_MS = 1_000
+/** Methods that may be sent again after a fault, body aside (RFC 9110 §9.2.2). */
+export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 export class OriginServer {
   readonly options: ServerOptions
@@ -89,8 +93,8 @@ export class OriginServer {
   /** Sends the request over a kept or new connection, or lets it wait for one. */
   send(request: OriginRequest, listener: CallListener): Slot {
     const slot: Slot = { connection: null, request, listener, waitedMs: 0 }
-    const kept = this.#idle.pop()
-    if (kept !== undefined) this.#give(slot, kept)
+    const kept = this.#kept(IDEMPOTENT.has(request.method))
+    if (kept !== null) this.#give(slot, kept)
     else if (this.#open.size < this.timeouts.connections) this.#give(slot, this.#connect())
     else if (this.#waiting.length < this.timeouts.waiting) {
       this.#waiting.push(slot)
@@ -140,6 +144,17 @@ export class OriginServer {
   /** Open connections and those at rest, for metrics and tests. */
   get counts(): { open: number; idle: number; waiting: number } {
     return { open: this.#open.size, idle: this.#idle.length, waiting: this.#waiting.length }
+  }
+
+  /**
+   * A connection at rest, the one used last. What cannot be sent twice goes over one that rested only just now: the longer, the
+   * likelier that the origin is closing it.
+   */
+  #kept(mayBeSentAgain: boolean): Connection | null {
+    const last = this.#idle.at(-1)
+    if (last === undefined || (!mayBeSentAgain && last.quietMs > TRUSTED_REST_MS)) return null
+    this.#idle.pop()
+    return last
   }
 
   #give(slot: Slot, connection: Connection): void {
