@@ -81,6 +81,8 @@ export const BACKLOG_BYTES = 64 * 1024 * 1024
 const SATURATED_BYTES = 16 * 1024 * 1024
 /** Bytes in one write. */
 const BATCH_BYTES = 4 * 1024 * 1024
+/** Records up to this are copied together: a write of many small buffers costs more than the copy. */
+const JOIN_BYTES = 64 * 1024
 /** Buffers in one write (IOV_MAX is 1024). */
 const BATCH_PARTS = 900
 /** Bytes in one read of a body, and in one read while loading. */
@@ -506,7 +508,8 @@ export class Disk<T> {
       }
       const bytes = built.reduce((sum, part) => sum + part.length, 0)
       batch.push({ job, offset: end, bytes })
-      parts.push(...built)
+      if (bytes <= JOIN_BYTES) parts.push(Buffer.concat(built))
+      else parts.push(...built)
       end += bytes
     }
     queue.splice(0, taken)
