@@ -271,6 +271,19 @@ describe('limits', () => {
   })
 })
 
+test('a body that does not come is 408', async () => {
+  const whole: typeof origin = (request, response) => request.resume().on('end', () => response.end())
+  const ways = await startBothWays(whole, { limits: { rateWindowMs: 500, rateMinBytesPerSecond: 1_000 } })
+  const slow = connect(ways.port.fast, '127.0.0.1')
+  const all = closed(slow)
+  slow.write('POST /who HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\nabc')
+  assert.deepEqual(
+    answersIn(await all, []).map(({ status }) => status),
+    [408],
+  )
+  await ways.close()
+})
+
 test('draining lets idle connections go, answers what is asked, and takes no more', async () => {
   let release: () => void = () => {}
   const asked = new Promise<void>((resolve) => {

@@ -23,6 +23,26 @@ export interface ExactOptions {
   closing?: () => boolean
 }
 
+/** Answers under way on a connection, in order: a broken request after them waits until they are out. */
+const underWay = new WeakMap<Duplex, Set<ServerResponse>>()
+
+/** The latest request of a connection; its body may still be coming when its answer is long out. */
+const latest = new WeakMap<Duplex, IncomingMessage>()
+
+/** True while the edge waits for bytes of a body; not while it is itself slow to take them. */
+export function awaitsBody(socket: Duplex): boolean {
+  const message = latest.get(socket)
+  return message !== undefined && !message.complete && message.readableFlowing !== false && message.readableLength === 0
+}
+const NONE: ReadonlySet<ServerResponse> = new Set()
+
+/** Ends a connection whose body comes too slowly: with 408 if nothing was answered yet (RFC 9110 §15.5.9). */
+export function endSlowBody(socket: Duplex): void {
+  const [first] = underWay.get(socket) ?? NONE
+  if (first === undefined || first.headersSent) socket.destroy()
+  else lingerAfter(socket, refusalBytes(new Refused(408, 'the body came too slowly')))
+}
+
 /**
  * A server for connections that others accept. `emit('listening')` starts its checks of time-outs, which a stock server
  * otherwise leaves out until it listens itself; `close()` ends them.
@@ -41,9 +61,6 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
   server.maxHeadersCount = limits.fieldsMax + 1
   // Who has said all and closed its half is still answered (RFC 9112 §9.6), as on the fast way.
   ;(server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
-  /** Answers under way on a connection: a broken request after them waits until they are out. */
-  const underWay = new WeakMap<Duplex, Set<ServerResponse>>()
-
   /** Connections on which something broken came: what they still send is nothing to anybody. */
   const ending = new WeakSet<Duplex>()
 
@@ -51,6 +68,7 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
   const enqueue = (message: IncomingMessage, response: ServerResponse): Set<ServerResponse> => {
     const open = underWay.get(message.socket) ?? new Set()
     underWay.set(message.socket, open)
+    latest.set(message.socket, message)
     open.add(response)
     response.once('close', () => open.delete(response))
     return open

@@ -7,7 +7,7 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Handler } from '../message.ts'
 import { Ended } from './ended.ts'
-import { createExactServer } from './exact.ts'
+import { awaitsBody, createExactServer, endSlowBody } from './exact.ts'
 import { createExact2Server, type Exact2Server } from './exact2.ts'
 import { FastConnection, type Hits } from './fast.ts'
 import type { FrontLimits } from './limits.ts'
@@ -188,9 +188,15 @@ export class Front {
       // What the kernel took counts as taken; what waits here does not.
       const written = socket.bytesWritten - socket.writableLength
       const waits = socket.writableLength > 0
-      if (waits && written - open.written < (rateMinBytesPerSecond * (now - open.since)) / 1_000) {
+      const tooFew = (bytes: number) => bytes < (rateMinBytesPerSecond * (now - open.since)) / 1_000
+      if (waits && tooFew(written - open.written)) {
         this.counters.tooSlow++
         socket.destroy()
+        continue
+      }
+      if (fast === null && awaitsBody(socket) && tooFew(socket.bytesRead - open.read)) {
+        this.counters.tooSlow++
+        endSlowBody(socket)
         continue
       }
       open.since = now
