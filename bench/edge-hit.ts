@@ -6,36 +6,18 @@
  * Options: [--quick] [--rounds 5] [--seconds 3] [--sizes 1024,16384,65536,1048576] [--only http|https] [--no-peers] [--latency]
  */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { compare, median } from './measure.ts'
-import {
-  freePort,
-  haproxy,
-  has,
-  listening,
-  nginx,
-  type PeerOptions,
-  pinned,
-  stopAll,
-  type Target,
-  trafficServer,
-  varnish,
-} from './peers/caches.ts'
+import { haproxy, has, nginx, type PeerOptions, stopAll, type Target, trafficServer, varnish } from './peers/caches.ts'
 import { type Sample, wrk } from './peers/load.ts'
+import { LOAD_CORE, makeCertificate, OURS, OURS_PUBLIC, ours, SERVER_CORE, startOrigin } from './peers/ours.ts'
 
-const SERVER_CORE = 0
-const LOAD_CORE = 1
 const CONNECTIONS = 64
 const WARM_SECONDS = 2
 /** At half load every connection waits so long before its next request. */
 const PAUSE_MS = 2
-
-const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
-const OURS = 'izumi'
-const OURS_PUBLIC = 'izumi, public API'
 
 export async function bench(options: string[]): Promise<void> {
   const value = (name: string, otherwise: string) => {
@@ -86,33 +68,8 @@ export async function bench(options: string[]): Promise<void> {
 }
 
 async function start(folder: string, peers: boolean): Promise<{ targets: Target[]; originPort: number }> {
-  const [certificate, key] = [join(folder, 'certificate.pem'), join(folder, 'key.pem')]
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-days',
-      '30',
-      '-subj',
-      '/CN=localhost',
-      '-addext',
-      'subjectAltName=DNS:localhost,IP:127.0.0.1',
-      '-keyout',
-      key,
-      '-out',
-      certificate,
-    ],
-    { stdio: 'ignore' },
-  )
-  const originPort = await freePort()
-  pinned(LOAD_CORE, process.execPath, [here('./peers/origin.ts'), String(originPort)], join(folder, 'origin.log'))
-  await listening(originPort, 'the origin')
+  const { certificate, key } = makeCertificate(folder)
+  const originPort = await startOrigin(folder)
   const targets: Target[] = []
   for (const name of [OURS, OURS_PUBLIC]) targets.push(await ours(name, folder, originPort, certificate, key))
   const given: PeerOptions = { folder, originPort, core: SERVER_CORE, certificate, key, caches: true }
@@ -131,36 +88,6 @@ async function start(folder: string, peers: boolean): Promise<{ targets: Target[
         }
       else console.log(`${program} is not installed: bash bin/setup-engines.sh --peers`)
   return { targets, originPort }
-}
-
-/** An edge on its own ports, from a file as people write it. */
-async function ours(
-  name: string,
-  folder: string,
-  originPort: number,
-  certificate: string,
-  key: string,
-): Promise<Target> {
-  const [plain, secure] = [await freePort(), await freePort()]
-  const file = join(folder, `${plain}.json`)
-  writeFileSync(
-    file,
-    JSON.stringify({
-      listen: { http: `127.0.0.1:${plain}`, https: `127.0.0.1:${secure}` },
-      certificates: [{ certificate, key, names: ['localhost'] }],
-      store: { memory: '512 MB' },
-      properties: [{ name: 'site', hosts: ['*'], origin: `http://127.0.0.1:${originPort}` }],
-    }),
-  )
-  const way = name === OURS_PUBLIC ? 'public' : 'shared'
-  const child = pinned(
-    SERVER_CORE,
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', here('./peers/edge.ts'), file, way],
-    join(folder, `${plain}.log`),
-  )
-  await listening(plain, name)
-  return { name, http: `http://127.0.0.1:${plain}`, https: `https://127.0.0.1:${secure}`, processes: [child.pid!] }
 }
 
 /** Fetches until it is a hit everywhere. */

@@ -12,6 +12,14 @@ const BENCHES: Record<string, { what: string; load: () => Promise<{ bench(option
     what: 'memory, CPU a hit and purges, to a million objects and 10,000 properties: [--objects …] [--properties …]',
     load: () => import('./edge-scale.ts'),
   },
+  'edge-hit': {
+    what: 'CPU of a hit beside nginx, Varnish, Traffic Server, HAProxy: [--quick] [--sizes 1024,…] [--only http|https]',
+    load: () => import('./edge-hit.ts'),
+  },
+  'edge-miss': {
+    what: 'CPU of a miss beside the same as plain proxies: [--quick] [--sizes 1024,…]',
+    load: () => import('./edge-miss.ts'),
+  },
   failover: {
     what: 'a drill over 1,000 protected claims, and back: [--claims 1000]',
     load: () => import('./failover.ts'),

@@ -267,7 +267,7 @@ export async function trafficServer(options: PeerOptions): Promise<Target[]> {
     'proxy.config.http.keep_alive_no_activity_timeout_in': 'INT 600',
     'proxy.config.log.logging_enabled': 'INT 0',
     'proxy.config.diags.debug.enabled': 'INT 0',
-    'proxy.config.admin.user_id': `STRING ${process.getuid?.() === 0 ? 'root' : '#-1'}`,
+    'proxy.config.admin.user_id': `STRING ${process.getuid?.() === 0 ? 'trafficserver' : '#-1'}`,
     'proxy.config.http.insert_response_via_str': 'INT 0',
     'proxy.config.url_remap.remap_required': 'INT 1',
     'proxy.config.ssl.server.cert.path': `STRING ${options.folder}`,
@@ -282,6 +282,8 @@ export async function trafficServer(options: PeerOptions): Promise<Target[]> {
   writeFileSync(join(set, 'remap.config'), `map / http://127.0.0.1:${options.originPort}/\n`)
   writeFileSync(join(set, 'storage.config'), `${join(folder, 'store')} 256M\n`)
   writeFileSync(join(set, 'ssl_multicert.config'), 'dest_ip=* ssl_cert_name=certificate.pem ssl_key_name=key.pem\n')
+  // It refuses to serve as root.
+  if (process.getuid?.() === 0) spawnSync('chown', ['-R', 'trafficserver', folder])
   const child = pinned(
     options.core,
     'traffic_server',
