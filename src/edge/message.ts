@@ -131,6 +131,8 @@ export interface Store {
   /** RFC 9111 §4.3.4: a 304 gave it a new head; the body stays. Clears a soft purge. */
   freshen(object: StoredObject, head: StoredHead): void
   remove(object: StoredObject): void
+  /** How many purges there have been: tells whether one came between two moments. */
+  readonly purgeCount: number
   /** In force when it returns. */
   purge(selector: PurgeSelector): PurgeResult
   stats(): StoreStats

@@ -36,6 +36,8 @@ import { Window } from './window.ts'
 
 /** Bytes of a body kept in memory for readers besides what the store holds. */
 export const WINDOW_BYTES = 256 * 1024
+/** Why an origin is held back: bits. */
+const HELD = { readers: 1, disk: 2, coder: 4 }
 /** A range that begins this far beyond what has arrived is not waited for. */
 const RANGE_AHEAD_BYTES = 1024 * 1024
 
@@ -91,7 +93,7 @@ export class Fill implements OriginListener {
   #readers: Reader[] = []
   #origin: OriginExchange | null = null
   /** Why the origin is held back; empty: it is not. */
-  readonly #holds = new Set<'readers' | 'disk' | 'coder'>()
+  #holds = 0
   #coder: Coder | null = null
   readonly #window = new Window()
   #recording: Recording | null = null
@@ -105,7 +107,7 @@ export class Fill implements OriginListener {
   constructor(question: Question, around: Surroundings) {
     this.question = question
     this.#around = around
-    this.#purges = around.store.stats().purges ?? 0
+    this.#purges = around.store.purgeCount
   }
 
   /** Asks the origin. Readers are added before. */
@@ -119,7 +121,7 @@ export class Fill implements OriginListener {
   takes(exchange: Exchange): boolean {
     const { question } = this
     if (!question.shared || this.#doomed || this.#stage === 'done') return false
-    if ((this.#around.store.stats().purges ?? 0) !== this.#purges) return false
+    if (this.#around.store.purgeCount !== this.#purges) return false
     const { fields, method } = exchange.request
     const range = method === 'GET' ? firstValue(fields, 'range') : null
     if (question.range !== null && range !== question.range) return false
@@ -240,8 +242,8 @@ export class Fill implements OriginListener {
   data(chunk: Buffer): void {
     if (this.#coder === null) this.#take(chunk)
     else if (!this.#coder.write(chunk)) {
-      this.#hold('coder')
-      this.#coder.whenReady(() => this.#release('coder'))
+      this.#hold(HELD.coder)
+      this.#coder.whenReady(() => this.#release(HELD.coder))
     }
   }
 
@@ -405,26 +407,28 @@ export class Fill implements OriginListener {
     else if (this.#window.sizeBytes > WINDOW_BYTES) {
       // Not stored: the slowest sets the pace, unless others could go on; then it is cut off rather than hold them up.
       if (anyReady) this.#window.shrinkTo(WINDOW_BYTES)
-      else this.#hold('readers')
+      else this.#hold(HELD.readers)
     }
-    if (this.#keeping || this.#window.sizeBytes <= WINDOW_BYTES / 2) this.#release('readers')
+    if (this.#keeping || this.#window.sizeBytes <= WINDOW_BYTES / 2) this.#release(HELD.readers)
     this.#left()
   }
 
-  #hold(reason: 'readers' | 'disk' | 'coder'): void {
-    if (this.#holds.size === 0) this.#origin?.pause()
-    this.#holds.add(reason)
+  #hold(reason: number): void {
+    if (this.#holds === 0) this.#origin?.pause()
+    this.#holds |= reason
   }
 
-  #release(reason: 'readers' | 'disk' | 'coder'): void {
-    if (this.#holds.delete(reason) && this.#holds.size === 0) this.#origin?.resume()
+  #release(reason: number): void {
+    if ((this.#holds & reason) === 0) return
+    this.#holds &= ~reason
+    if (this.#holds === 0) this.#origin?.resume()
   }
 
   /** The origin is faster than the disk: let it wait, or what is stored would have to be given up. */
   #holdForDisk(): void {
-    if (this.#holds.has('disk')) return
-    this.#hold('disk')
-    this.#recording!.onEased(() => this.#release('disk'))
+    if ((this.#holds & HELD.disk) !== 0) return
+    this.#hold(HELD.disk)
+    this.#recording!.onEased(() => this.#release(HELD.disk))
   }
 
   /** A reader is gone. Nobody left and nothing to store: the origin need not go on. */

@@ -4,7 +4,6 @@
  */
 import { applyChanges, combinedValue, endToEnd, firstValue } from '../http/fields.ts'
 import type { EdgeRequest, Fields, ServePlan } from '../message.ts'
-import { withLoop } from '../policy/loop.ts'
 import { canonicalAcceptEncoding } from '../policy/vary.ts'
 
 /** Made anew for each hop, so a client's are never sent on. */
@@ -40,12 +39,9 @@ export function forwarded(
   const before = combinedValue(fields, 'x-forwarded-for')
   sent.push('x-forwarded-for', before === null ? request.client.address : `${before}, ${request.client.address}`)
   sent.push('x-forwarded-proto', request.scheme)
-  const loop = firstValue(fields, 'cdn-loop')
-  const looped =
-    loop === null
-      ? [...sent, 'cdn-loop', edge]
-      : withLoop([...sent, 'cdn-loop', combinedValue(fields, 'cdn-loop')!], edge)
-  return applyChanges(looped, plan.requestChanges)
+  const loop = combinedValue(fields, 'cdn-loop')
+  sent.push('cdn-loop', loop === null ? edge : `${loop}, ${edge}`)
+  return applyChanges(sent, plan.requestChanges)
 }
 
 /** Content-Length of a request with a body; null: unknown. */

@@ -5,6 +5,7 @@
  */
 import type { Fields } from '../message.ts'
 import { combinedValue, splitList } from './fields.ts'
+import { memoized } from './memo.ts'
 import { isInnerList, parseDictionary } from './structured.ts'
 
 /** The directives of a response that a shared cache obeys. */
@@ -111,10 +112,10 @@ function responseDirectives(
   }
 }
 
-export function parseCacheControl(value: string | null): ResponseDirectives {
-  const { directives, broken } = parseDirectives(value ?? '')
+export const parseCacheControl = memoized((value: string): ResponseDirectives => {
+  const { directives, broken } = parseDirectives(value)
   return responseDirectives('cache-control', directives, broken)
-}
+})
 
 /**
  * Reads one targeted field (RFC 9213 §2.1): a dictionary whose members have the arguments of Cache-Control as integers or
@@ -163,7 +164,7 @@ export function governingDirectives(fields: Fields, targetedFields: readonly str
     const directives = value === null ? null : parseTargeted(name, value)
     if (directives !== null) return directives
   }
-  return parseCacheControl(combinedValue(fields, 'cache-control'))
+  return parseCacheControl(combinedValue(fields, 'cache-control') ?? '')
 }
 
 const NO_DIRECTIVES: RequestDirectives = {

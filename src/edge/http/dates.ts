@@ -3,6 +3,7 @@
  * are matched without regard to case, because §5.6.7 lets a recipient be lenient there and origins differ; all else is exact,
  * so that a date that cannot be trusted reads as invalid, never as fresh.
  */
+import { memoized } from './memo.ts'
 
 const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 const SHORT_DAY = '(?:mon|tue|wed|thu|fri|sat|sun)'
@@ -13,11 +14,16 @@ const IMF = new RegExp(`^${SHORT_DAY}, (\\d{2}) ${MONTH} (\\d{4}) ${TIME} gmt$`,
 const RFC850 = new RegExp(`^${LONG_DAY}, (\\d{2})-${MONTH}-(\\d{2}) ${TIME} gmt$`, 'i')
 const ASCTIME = new RegExp(`^${SHORT_DAY} ${MONTH} (\\d{2}| \\d) ${TIME} (\\d{4})$`, 'i')
 
+const parseImf = memoized((text: string): number | null => {
+  const match = IMF.exec(text)
+  return match && instant(Number(match[3]), match[2]!, match[1]!, match[4]!, match[5]!, match[6]!)
+})
+
 /** Epoch milliseconds, or null when the text is no HTTP date. `now` settles the century of two-digit years. */
 export function parseHttpDate(text: string, now: number): number | null {
-  let match = IMF.exec(text)
-  if (match) return instant(Number(match[3]), match[2]!, match[1]!, match[4]!, match[5]!, match[6]!)
-  match = RFC850.exec(text)
+  const usual = parseImf(text)
+  if (usual !== null) return usual
+  let match = RFC850.exec(text)
   if (match) {
     // "more than 50 years in the future" reads as the most recent past year with those digits (§5.6.7).
     const thisYear = new Date(now).getUTCFullYear()

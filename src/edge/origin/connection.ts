@@ -41,6 +41,7 @@ type State = 'connecting' | 'idle' | 'waiting' | 'body' | 'gone'
 export class Connection {
   readonly #socket: Socket
   readonly #keeper: Keeper
+  readonly #shared: boolean
   #state: State = 'connecting'
   #listener: CallListener | null = null
   #request: OriginRequest | null = null
@@ -61,7 +62,9 @@ export class Connection {
     this.#keeper = keeper
     socket.setNoDelay(true)
     socket.on(secure ? 'secureConnect' : 'connect', () => this.#connected())
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    // Plain sockets read into a buffer that is used again: they call `read` themselves.
+    if (secure) socket.on('data', (chunk: Buffer) => this.read(chunk))
+    this.#shared = !secure
     socket.on('end', () => this.#ended())
     socket.on('error', (error) => this.#lost(error.message))
     socket.on('close', () => this.#lost('the origin closed the connection'))
@@ -180,7 +183,8 @@ export class Connection {
     body.on('close', broken)
   }
 
-  #read(chunk: Buffer): void {
+  /** Bytes from the origin; of a shared buffer, what is kept of them is copied. */
+  read(chunk: Buffer): void {
     this.quietMs = 0
     if (this.#state === 'body') {
       this.#decode(chunk)
@@ -197,7 +201,7 @@ export class Connection {
       const head = parseResponseHead(bytes, this.#request!.method === 'HEAD')
       if (head === 'more') {
         if (bytes.length > MAX_HEAD_BYTES) this.#fail('protocol', 'the head is too long', false, false)
-        else if (bytes.length > 0) this.#pending = bytes
+        else if (bytes.length > 0) this.#pending = this.#shared ? Buffer.from(bytes) : bytes
         return
       }
       if ('wrong' in head) {
@@ -227,7 +231,8 @@ export class Connection {
     else if (bytes.length > 0) this.#decode(bytes)
   }
 
-  #decode(chunk: Buffer): void {
+  #decode(raw: Buffer): void {
+    const chunk = this.#shared ? Buffer.from(raw) : raw
     if (this.#framing.kind === 'length') {
       if (chunk.length < this.#left) {
         this.#left -= chunk.length

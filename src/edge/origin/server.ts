@@ -2,7 +2,7 @@
  * One server of a pool: its kept connections, how many may be open, who waits for one, and how its health is judged by what
  * happens to requests (passive). One coarse clock watches all its connections, instead of a timer for each request.
  */
-import { connect, isIP, type Socket } from 'node:net'
+import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, checkServerIdentity, connect as connectSecurely } from 'node:tls'
 import type { OriginRequest } from '../message.ts'
 import { type CallListener, Connection, type Timeouts } from './connection.ts'
@@ -47,6 +47,8 @@ export interface Slot {
 }
 
 const TICK_MS = 100
+/** What is read from plain connections passes here, and is taken out before the next read. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 /** A kept connection that rested no longer is taken for a request that could not be sent again. */
 const TRUSTED_REST_MS = 1_000
 /** Methods that may be sent again after a fault, body aside (RFC 9110 §9.2.2). */
@@ -163,16 +165,27 @@ export class OriginServer {
   }
 
   #connect(): Connection {
-    const connection = new Connection(this.open(), this.options.tls !== null, this)
+    // Plain connections read into one buffer that all share, instead of a new one for each read.
+    let connection: Connection
+    if (this.options.tls === null) {
+      const onread = {
+        buffer: READ_BUFFER,
+        callback: (bytes: number) => {
+          connection.read(READ_BUFFER.subarray(0, bytes))
+          return true
+        },
+      }
+      connection = new Connection(this.open(onread), false, this)
+    } else connection = new Connection(this.open(), true, this)
     this.#open.add(connection)
     this.#tickOn()
     return connection
   }
 
   /** A new socket to the server, still connecting; not counted, so only for what has a bound of its own. */
-  open(): Socket {
+  open(onread?: OnReadOpts): Socket {
     const { host, port, tls } = this.options
-    if (tls === null) return connect({ host, port, autoSelectFamily: true })
+    if (tls === null) return connect({ host, port, autoSelectFamily: true, ...(onread !== undefined && { onread }) })
     const options: ConnectionOptions = {
       host,
       port,

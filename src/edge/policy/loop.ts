@@ -2,7 +2,7 @@
  * Loops between CDNs (RFC 8586): each request that goes on to an origin carries this edge's name in CDN-Loop; one that comes
  * in with that name has been here before and is refused.
  */
-import { combinedValue, splitList, without } from '../http/fields.ts'
+import { combinedValue, splitList } from '../http/fields.ts'
 import type { Fields } from '../message.ts'
 
 const nameOf = (member: string) => member.split(';', 1)[0]!.trim().toLowerCase()
@@ -11,10 +11,4 @@ const nameOf = (member: string) => member.split(';', 1)[0]!.trim().toLowerCase()
 export function passesOf(fields: Fields, cdn: string): number {
   const value = combinedValue(fields, 'cdn-loop')
   return value === null ? 0 : splitList(value).filter((member) => nameOf(member) === cdn.toLowerCase()).length
-}
-
-/** Appends this CDN; what others wrote stays as it was (§2: it must not be removed or changed). */
-export function withLoop(fields: Fields, cdn: string): string[] {
-  const value = combinedValue(fields, 'cdn-loop')
-  return [...without(fields, ['cdn-loop']), 'cdn-loop', value === null ? cdn : `${value}, ${cdn}`]
 }

@@ -4,6 +4,7 @@
  * spellings of one wish share one stored response.
  */
 import { combinedValue, firstValue, listOf, splitList } from '../http/fields.ts'
+import { memoized } from '../http/memo.ts'
 import type { Fields, StoredHead } from '../message.ts'
 
 /** Names that Vary nominates, lower-case, sorted; '*' when any member is `*`: it never matches. */
@@ -37,14 +38,14 @@ const KNOWN_CODINGS = ['br', 'gzip', 'zstd']
  * Accept-Encoding as the edge sends it to origins and compares it: the known codings that the client takes, in one order.
  * Since the origin is asked in this form, comparing in it is exact. Empty: only identity.
  */
-export function canonicalAcceptEncoding(value: string): string {
+export const canonicalAcceptEncoding = memoized((value: string): string => {
   const members = weighted(value.toLowerCase())
   const star = members.find(({ text }) => text === '*')?.weight ?? 0
   return KNOWN_CODINGS.filter((coding) => {
     const named = members.find(({ text }) => text === coding || (coding === 'gzip' && text === 'x-gzip'))
     return (named?.weight ?? star) > 0
   }).join(', ')
-}
+})
 
 /** The normal form of one request field, or null when the request does not have it. */
 export function normalValue(fields: Fields, name: string): string | null {
