@@ -5,8 +5,8 @@
  */
 import {
   constants,
+  createServer,
   type IncomingHttpHeaders,
-  performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
@@ -38,39 +38,42 @@ export interface Exact2Server {
 
 export function createExact2Server({ handler, limits }: Exact2Options): Exact2Server {
   const sessions = new Set<ServerHttp2Session>()
+  /** Who is at the other end of the connection that is being taken: a session's own socket does not say. */
+  let taking: Peer = { address: '', port: 0 }
+  const server = createServer({
+    maxSendHeaderBlockLength: 64 * 1024,
+    maxHeaderListPairs: limits.fieldsMax,
+    maxSessionMemory: SESSION_MAX_MEGABYTES,
+    // Streams that a client resets at once cost it more than the edge (CVE-2023-44487).
+    streamResetBurst: 200,
+    streamResetRate: 33,
+    settings: { maxConcurrentStreams: limits.streamsMax, maxHeaderListSize: limits.headMaxBytes, enablePush: false },
+  })
+  server.on('sessionError', () => {})
+  // Emitted while `accept` hands the connection over.
+  server.on('session', (session: ServerHttp2Session) => {
+    const peer = taking
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    session.setTimeout(limits.idleMs, () => session.close())
+    session.on('stream', (stream: ServerHttp2Stream, _headers, flags: number, rawHeaders: string[]) => {
+      stream.on('error', () => {})
+      const reply = new StreamReply(stream)
+      const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0
+      const request = understand2(stream, rawHeaders, hasBody, peer, limits, reply)
+      if (request instanceof Refused) reply.refuse(request)
+      else {
+        reply.method = request.method
+        handler.serve(request, reply)
+      }
+    })
+  })
   return {
     accept(socket) {
-      const peer = peerOf(socket)
-      const session = performServerHandshake(socket, {
-        maxSendHeaderBlockLength: 64 * 1024,
-        maxHeaderListPairs: limits.fieldsMax,
-        maxSessionMemory: SESSION_MAX_MEGABYTES,
-        // Streams that a client resets at once cost it more than the edge (CVE-2023-44487).
-        streamResetBurst: 200,
-        streamResetRate: 33,
-        settings: {
-          maxConcurrentStreams: limits.streamsMax,
-          maxHeaderListSize: limits.headMaxBytes,
-          enablePush: false,
-        },
-      })
-      sessions.add(session)
-      session.once('close', () => sessions.delete(session))
-      session.on('error', () => session.destroy())
-      session.setTimeout(limits.idleMs, () => session.close())
-      session.on('stream', (stream: ServerHttp2Stream, _headers, flags: number, rawHeaders: string[]) => {
-        stream.on('error', () => {})
-        const reply = new StreamReply(stream)
-        const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0
-        const request = understand2(stream, rawHeaders, hasBody, peer, limits, reply)
-        if (request instanceof Refused) reply.refuse(request)
-        else {
-          reply.method = request.method
-          handler.serve(request, reply)
-        }
-      })
+      taking = peerOf(socket)
+      server.emit('connection', socket)
     },
-    drain: () => {
+    drain() {
       for (const session of sessions) session.close()
     },
   }

@@ -7,6 +7,9 @@ import type { Socket } from 'node:net'
 import type { Fields, Reply } from '../message.ts'
 import { render } from './prepared.ts'
 
+/** Pieces up to this are copied behind the text before them: cheaper than a vector for the kernel. */
+const JOIN_MAX_BYTES = 16 * 1024
+
 /** Bytes that must never stand in a head that is sent. */
 const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/
 
@@ -20,7 +23,8 @@ export class SocketReply implements Reply {
   #owedBytes: number | null = null
   #headSent = false
   #ended = false
-  #corked = false
+  /** Text that leaves with the next bytes, or at the end of this turn of the event loop. */
+  #waiting = ''
   /** The connection ends with this answer. */
   last = false
   closed = false
@@ -58,24 +62,40 @@ export class SocketReply implements Reply {
       this.#chunked = true
       text += 'transfer-encoding: chunked\r\n'
     } else this.#owedBytes = bodyBytes
-    this.#cork()
-    this.#socket.write(`${text}\r\n`, 'latin1')
+    this.#waiting = `${text}\r\n`
+    process.nextTick(this.#flush)
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.closed || this.#ended || chunk.length === 0) return true
-    if (this.#owedBytes !== null) {
-      if (chunk.length > this.#owedBytes) {
-        if (this.#owedBytes > 0) this.abort()
-        return true
-      }
-      this.#owedBytes -= chunk.length
-      return this.#socket.write(chunk)
+    if (this.#chunked) return this.#writeParts(`${chunk.length.toString(16)}\r\n`, chunk, '\r\n')
+    if (this.#owedBytes === null || chunk.length > this.#owedBytes) {
+      // More than was announced: nothing that follows could be told from the next answer.
+      if (this.#owedBytes !== 0) this.abort()
+      return true
     }
-    this.#cork()
-    this.#socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
-    this.#socket.write(chunk)
-    return this.#socket.write('\r\n', 'latin1')
+    this.#owedBytes -= chunk.length
+    return this.#writeParts('', chunk, '')
+  }
+
+  /** What waits, and a piece of body in its framing: in one buffer when it is small, else in one system call. */
+  #writeParts(before: string, chunk: Uint8Array, after: string): boolean {
+    const start = this.#waiting + before
+    this.#waiting = ''
+    if (start === '' && after === '') return this.#socket.write(chunk)
+    if (chunk.length <= JOIN_MAX_BYTES) {
+      const joined = Buffer.allocUnsafe(start.length + chunk.length + after.length)
+      joined.write(start, 0, 'latin1')
+      joined.set(chunk, start.length)
+      joined.write(after, start.length + chunk.length, 'latin1')
+      return this.#socket.write(joined)
+    }
+    this.#socket.cork()
+    this.#socket.write(start, 'latin1')
+    let more = this.#socket.write(chunk)
+    if (after !== '') more = this.#socket.write(after, 'latin1')
+    this.#socket.uncork()
+    return more
   }
 
   end(): void {
@@ -85,8 +105,8 @@ export class SocketReply implements Reply {
       return
     }
     this.#ended = true
-    if (this.#chunked) this.#socket.write('0\r\n\r\n', 'latin1')
-    this.#uncork()
+    if (this.#chunked) this.#waiting += '0\r\n\r\n'
+    this.#flush()
     if (this.#socket.writableLength === 0) this.#close()
     else this.#socket.write('', () => this.#close())
     this.#over()
@@ -94,7 +114,7 @@ export class SocketReply implements Reply {
 
   abort(): void {
     if (this.closed) return
-    this.#uncork()
+    this.#flush()
     // A reset, so that nobody takes what came for the whole; TLS tells by the missing close_notify.
     if ('encrypted' in this.#socket) this.#socket.destroy()
     else this.#socket.resetAndDestroy()
@@ -125,18 +145,12 @@ export class SocketReply implements Reply {
     this.#onClose?.()
   }
 
-  /** What is written in one turn of the event loop leaves together. */
-  #cork(): void {
-    if (this.#corked) return
-    this.#corked = true
-    this.#socket.cork()
-    process.nextTick(() => this.#uncork())
-  }
-
-  #uncork(): void {
-    if (!this.#corked) return
-    this.#corked = false
-    this.#socket.uncork()
+  /** Sends a head that no body came with. */
+  readonly #flush = (): void => {
+    if (this.#waiting === '' || this.#socket.destroyed) return
+    const text = this.#waiting
+    this.#waiting = ''
+    this.#socket.write(text, 'latin1')
   }
 }
 
