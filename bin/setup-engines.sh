@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(chromium fonts-noto-cjk postgresql-15 poppler-utils varnish)
-[ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2)
+[ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2 nginx haproxy trafficserver wrk openssl)
 
 missing=()
 for package in "${packages[@]}"; do

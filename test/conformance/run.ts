@@ -4,6 +4,7 @@
  */
 import { runCacheTests } from './cache.ts'
 import { runHttp1 } from './http1.ts'
+import { runHttp2 } from './http2.ts'
 import { runSmuggling } from './smuggling.ts'
 
 const [suiteName, ...rest] = process.argv.slice(2)
@@ -31,7 +32,19 @@ if (suiteName === 'cache') {
   for (const failure of failures) console.log(failure)
   console.log(`passed ${cases - failures.length}/${cases}`)
   process.exitCode = failures.length === 0 ? 0 : 1
+} else if (suiteName === 'http2') {
+  const program = option('h2spec')
+  if (program === null) {
+    console.error('usage: npm run conformance -- http2 --h2spec FILE')
+    process.exitCode = 2
+  } else {
+    const { passed, total, misses } = await runHttp2(program)
+    for (const miss of misses) console.log(miss)
+    console.log(`passed ${passed}/${total}`)
+  }
 } else {
-  console.error('usage: npm run conformance -- cache [--suite DIR] [--id TEST] | smuggling | http1')
+  console.error(
+    'usage: npm run conformance -- cache [--suite DIR] [--id TEST] | smuggling | http1 | http2 --h2spec FILE',
+  )
   process.exitCode = 2
 }
