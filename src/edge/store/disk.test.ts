@@ -326,3 +326,64 @@ test('many purges leave a short journal behind once they were swept', async () =
     await again.close()
   })
 })
+
+test('while segments are cleared under load, heads change and purges come: nothing is wrong, nothing leaks', async () => {
+  await inFolder(async (folder) => {
+    let store = await open(folder, 4 * MEGABYTE, 40 * MEGABYTE)
+    const sizes = [300, 20_000, 90_000, 1_300_000]
+    const latest = new Map<string, string>()
+    const right = async (object: StoredObject) => {
+      const version = latest.get(object.key)!
+      const bytes = sizes[Number(object.key.split('/')[1]) % sizes.length]!
+      assert.ok((await bytesOf(object, 0, bytes - 1)).equals(bodyOf(version, bytes)), `${object.key} ${version}`)
+    }
+    let seed = 7
+    const random = (below: number) => {
+      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0
+      return (seed >>> 8) % below
+    }
+    for (let turn = 0; turn < 1_200; turn++) {
+      const number = random(300)
+      const key = `a.example/${number}`
+      const object = store.find(key)[0]
+      const dice = random(10)
+      if (object === undefined || dice === 0) {
+        const version = `${key} ${turn}`
+        if (put(store, key, bodyOf(version, sizes[number % sizes.length]!), { tags: [`t${number % 7}`] }) !== null)
+          latest.set(key, version)
+      } else if (dice < 3) store.freshen(object, headOf(key, { tags: object.head.tags, lifetimeSeconds: turn }))
+      else if (dice === 3 && random(20) === 0) store.purge({ tag: `t${random(7)}` })
+      else if (dice === 4) store.remove(object)
+      else {
+        store.use(object)
+        // Also what is evicted or moved while it is read is right, or a StoreFault.
+        await right(object).catch((error: unknown) => {
+          if (!(error instanceof StoreFault)) throw error
+        })
+      }
+      if (turn % 10 === 0) await new Promise((resolve) => setImmediate(resolve))
+      // Fills wait for a disk that is behind.
+      if (store.stats().backlogBytes! > 8 * MEGABYTE) await store.flushed()
+      assert.ok(store.stats().diskBytes <= 40 * MEGABYTE)
+    }
+    await store.flushed()
+    const { objects, diskClearedBytes, lost } = store.stats()
+    assert.ok(diskClearedBytes! > 0, 'segments were cleared')
+    assert.equal(lost, 0)
+    await store.close()
+    store = await open(folder, 4 * MEGABYTE, 40 * MEGABYTE)
+    let found = 0
+    for (const key of latest.keys())
+      for (const object of store.find(key)) {
+        found++
+        await right(object)
+      }
+    assert.ok(found > 0.9 * objects && found <= objects, `${found} of ${objects} came back`)
+    store.purge({ all: true })
+    await store.swept()
+    await store.flushed()
+    // Every byte that was counted is given back: only the segment that is being written is left.
+    assert.ok(store.stats().diskBytes <= 2.1 * MEGABYTE, `${store.stats().diskBytes} bytes are left`)
+    await store.close()
+  })
+})

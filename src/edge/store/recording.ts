@@ -169,5 +169,5 @@ export class Recorder implements Recording {
 
 /** Extents that are still on their way to the disk can be given back only once they are there. */
 function discardLater(disk: Disk<Stored>, extents: readonly Extent<Stored>[]): void {
-  void disk.flushed().then(() => disk.discard(extents))
+  void disk.written().then(() => disk.discard(extents))
 }

@@ -415,19 +415,25 @@ export class EdgeStore implements Store, Bodies {
       const { key, head, bodyBytes, storedAt, freshAt } = object
       return { key, head, bodyBytes, storedAt, freshAt, softAt }
     }
-    disk.writeObject(object, object.id, object.extents!, textOf, (place) => {
-      if (place === null) {
-        if (!isFirst) return
-        disk.discard(object.extents!)
-        object.extents = null
-        if (object.scope !== null && object.body === null) this.remove(object)
-        return
-      }
-      this.#replacePlace(object, place, isFirst)
-      if (object.scope === null) return
-      if (object.head !== written) this.#writeRecord(object)
-      else if ((object.softPurgedAt ?? 0) !== softAt) disk.mark(place, STATE.soft, object.softPurgedAt ?? 0)
-    })
+    disk.writeObject(
+      object,
+      object.id,
+      () => object.extents!,
+      textOf,
+      (place) => {
+        if (place === null) {
+          if (!isFirst) return
+          disk.discard(object.extents!)
+          object.extents = null
+          if (object.scope !== null && object.body === null) this.remove(object)
+          return
+        }
+        this.#replacePlace(object, place, isFirst)
+        if (object.scope === null) return
+        if (object.head !== written) this.#writeRecord(object)
+        else if ((object.softPurgedAt ?? 0) !== softAt) disk.mark(place, STATE.soft, object.softPurgedAt ?? 0)
+      },
+    )
   }
 
   #replacePlace(object: Stored, place: DiskPlace<Stored>, isFirst: boolean): void {
@@ -435,13 +441,12 @@ export class EdgeStore implements Store, Bodies {
     const old = object.place
     if (object.scope === null) {
       // It was removed while this was written. What its old place held is given back already.
-      if (isFirst) disk.release(object, place)
-      else disk.releaseRecord(object, place)
+      disk.release(object, place, isFirst ? [] : place.extents)
       return
     }
     object.place = place
     object.extents = place.extents
-    if (old !== null) disk.release(object, old, place)
+    if (old !== null) disk.release(object, old, place.extents, place)
   }
 
   /** Copies what lives in a segment elsewhere. What cannot be read is not stored any more. */
@@ -464,7 +469,8 @@ export class EdgeStore implements Store, Bodies {
     try {
       await this.#disk!.move(object, place, segment, textOf, (moved) => {
         if (moved === null) return
-        if (object.scope === null || object.place !== place) this.#disk!.release(object, moved, object.place)
+        if (object.scope === null || object.place !== place)
+          this.#disk!.release(object, moved, object.place?.extents ?? place.extents, object.place)
         else {
           this.#replacePlace(object, moved, false)
           if (object.head !== written) this.#writeRecord(object)
@@ -563,9 +569,12 @@ export class EdgeStore implements Store, Bodies {
   /** All objects have seen the purges up to `since`, and those that went are marked on disk: the journal needs them no more. */
   async #endSweep(since: number): Promise<void> {
     if (this.#journal !== null) {
+      // A record that was on its way while its object was purged is marked when it has arrived.
+      await this.#disk!.written()
       await this.#disk!.syncMarks()
       try {
-        this.#journal.forget(since)
+        // A mark that the disk did not take leaves the journal as the only place that knows.
+        if (this.#disk!.counters.diskMarkFaults === 0) this.#journal.forget(since)
         this.#journalIsBehind = false
       } catch {
         this.#counters.journalFaults++

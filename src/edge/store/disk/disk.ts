@@ -31,6 +31,8 @@ export interface Extent<T> {
   pending: Buffer | null
   segment: Segment<T> | null
   offset: number
+  /** Discarded before it was written: its bytes never count as live. */
+  isGivenUp: boolean
 }
 
 /** Where an object lies. Replaced, never changed, when it is moved or gets a new head. */
@@ -56,6 +58,7 @@ interface Job<T> {
 
 /** Who asks: clearing goes first and may use the last segments, or room would never come back. */
 type Rank = 'ordinary' | 'clearing'
+const RANKS = ['clearing', 'ordinary'] as const
 
 export interface DiskOptions<T> {
   folder: string
@@ -65,15 +68,20 @@ export interface DiskOptions<T> {
 }
 
 /** A disk is this many segments, within these bounds. */
-const SEGMENTS = 64
+const SEGMENTS = 128
 const SEGMENT_LEAST_BYTES = 2 * 1024 * 1024
 const SEGMENT_MOST_BYTES = 256 * 1024 * 1024
+/** A segment is full when a record has passed its size; the largest record takes this much. */
+const OVERSHOOT_BYTES = EXTENT_BYTES + 256 * 1024
 /** Segments kept free for what comes while another is cleared. */
 const SPARE_SEGMENTS = 4
 /** Of those, segments that only clearing may take. */
 const CLEARING_SEGMENTS = 2
-/** Share of the room that live bytes may take: the rest is what clearing needs to be cheap. */
-const LIVE_SHARE = 0.85
+/** Room for live bytes is what is left beside the spare and the two open segments, and of that this share. */
+const OPEN_SEGMENTS = 2
+const LIVE_SHARE = 0.9
+/** A segment that is fuller than this is not worth clearing. */
+const WORTH_CLEARING = 0.97
 
 /** Bytes that may wait to be written; what comes then is not kept on disk. */
 export const BACKLOG_BYTES = 64 * 1024 * 1024
@@ -95,7 +103,8 @@ export class Disk<T> {
   readonly #options: DiskOptions<T>
   readonly #segmentBytes: number
   readonly #segments = new Map<number, Segment<T>>()
-  #current: Segment<T> | null = null
+  /** Clearing has a segment of its own: new objects must not take the room that it needs to give room back. */
+  readonly #current: Record<Rank, Segment<T> | null> = { clearing: null, ordinary: null }
   #nextNumber = 1
   #nextId = 1
   #nextSerial = 1
@@ -106,8 +115,20 @@ export class Disk<T> {
   #easing: (() => void)[] = []
   #totalBytes = 0
   #failedAt = 0
+  /** The last clearing gave nothing back: what waits for room is given up instead. */
+  #isStuck = false
+  #stuckAt = 0
+  /** Segments given back so far. */
+  #removed = 0
   #isClosed = false
-  readonly counters = { diskWrites: 0, diskWriteFaults: 0, diskSkipped: 0, diskReadFaults: 0, diskClearedBytes: 0 }
+  readonly counters = {
+    diskMarkFaults: 0,
+    diskWrites: 0,
+    diskWriteFaults: 0,
+    diskSkipped: 0,
+    diskReadFaults: 0,
+    diskClearedBytes: 0,
+  }
 
   /** @throws the system's error when the folder cannot be used */
   constructor(options: DiskOptions<T>) {
@@ -121,7 +142,16 @@ export class Disk<T> {
 
   /** Room for live bytes. */
   get roomBytes(): number {
-    return Math.max(0, this.#options.sizeBytes - SPARE_SEGMENTS * this.#segmentBytes) * LIVE_SHARE
+    return Math.max(0, this.#options.sizeBytes - (SPARE_SEGMENTS + OPEN_SEGMENTS) * this.#mostBytes) * LIVE_SHARE
+  }
+  /** Bytes that a segment can come to. */
+  get #mostBytes(): number {
+    return this.#segmentBytes + OVERSHOOT_BYTES
+  }
+  /** Bytes of all segment files once the open ones are full. */
+  get #promisedBytes(): number {
+    const open = [this.#current.clearing, this.#current.ordinary].filter((segment) => segment !== null)
+    return open.reduce((sum, segment) => sum + this.#mostBytes - segment.sizeBytes, this.#totalBytes)
   }
   /** Bytes of all segment files. */
   get totalBytes(): number {
@@ -159,7 +189,7 @@ export class Disk<T> {
 
   /** Appends an extent of a body. The buffer must not change until it is written. */
   writeExtent(id: number, index: number, body: Buffer, rank: Rank = 'ordinary'): Extent<T> {
-    const extent: Extent<T> = { bytes: body.length, pending: body, segment: null, offset: 0 }
+    const extent: Extent<T> = { bytes: body.length, pending: body, segment: null, offset: 0, isGivenUp: false }
     this.#enqueue(rank, {
       heldBytes: body.length,
       build: (segment, offset) => {
@@ -168,7 +198,7 @@ export class Disk<T> {
         return extentRecord(id, index, body)
       },
       done: (segment, _, bytes) => {
-        segment.liveBytes += bytes
+        if (!extent.isGivenUp) segment.liveBytes += bytes
         extent.pending = null
       },
       failed: () => {
@@ -179,21 +209,24 @@ export class Disk<T> {
   }
 
   /**
-   * Appends an object's record after its extents. `placed` is told where the object lies, or null when it could not be
-   * written or `textOf` says that it is not wanted any more; then the extents are still the owner's to discard.
+   * Appends an object's record after its extents, which are asked for when it is written: clearing may have moved them by
+   * then. `placed` is told where the object lies, or null when it could not be written or `textOf` says that it is not wanted
+   * any more; then the extents are still the owner's to discard.
    */
   writeObject(
     owner: T,
     id: number,
-    extents: readonly Extent<T>[],
+    extentsOf: () => readonly Extent<T>[],
     textOf: TextOf,
     placed: (place: DiskPlace<T> | null) => void,
     rank: Rank = 'ordinary',
   ): void {
     const serial = this.#nextSerial++
+    let extents: readonly Extent<T>[] = []
     this.#enqueue(rank, {
       heldBytes: 0,
       build: () => {
+        extents = extentsOf()
         if (extents.some(({ segment }) => segment === null)) return null
         const text = textOf()
         if (text === null) return null
@@ -221,39 +254,26 @@ export class Disk<T> {
 
   /**
    * A place is not needed any more; its record is marked dead at once, so that it does not come back after a crash. Extents
-   * that `kept` has as well stay.
+   * of `others` stay counted: another place has them, or they were given back already. `current` is where the owner lies now.
    */
-  release(owner: T, place: DiskPlace<T>, kept: DiskPlace<T> | null = null): void {
+  release(owner: T, place: DiskPlace<T>, others: readonly Extent<T>[] = [], current: DiskPlace<T> | null = null): void {
     this.mark(place, STATE.dead)
-    const { segment, bytes } = place.record
-    segment.liveBytes -= bytes
-    const left = new Set<Segment<T>>([segment])
-    for (const extent of place.extents)
-      if (!kept?.extents.includes(extent)) {
-        left.add(extent.segment!)
-        this.#dropExtent(extent)
-      }
-    for (const each of left) {
-      if (kept?.record.segment !== each && !kept?.extents.some((extent) => extent.segment === each))
-        each.objects.delete(owner)
-      this.#removeIfEmpty(each)
+    place.record.segment.liveBytes -= place.record.bytes
+    const shared = new Set(others)
+    for (const extent of place.extents) if (!shared.has(extent)) this.#dropExtent(extent)
+    const stays = new Set(current === null ? [] : segmentsOf(current))
+    for (const segment of new Set(segmentsOf(place))) {
+      if (!stays.has(segment)) segment.objects.delete(owner)
+      this.#removeIfEmpty(segment)
     }
-  }
-
-  /** The same for a record whose extents are given back already. */
-  releaseRecord(owner: T, place: DiskPlace<T>): void {
-    this.mark(place, STATE.dead)
-    const { segment, bytes } = place.record
-    segment.liveBytes -= bytes
-    for (const each of [segment, ...place.extents.map((extent) => extent.segment!)]) each.objects.delete(owner)
-    this.#removeIfEmpty(segment)
   }
 
   /** Extents that belong to no object: a recording that was given up. */
   discard(extents: readonly Extent<T>[]): void {
     for (const extent of extents) {
       const { segment } = extent
-      if (segment === null || extent.pending !== null) continue
+      if (extent.pending !== null) extent.isGivenUp = true
+      if (segment === null || extent.isGivenUp) continue
       this.#dropExtent(extent)
       this.#removeIfEmpty(segment)
     }
@@ -273,9 +293,18 @@ export class Disk<T> {
       place.record.segment.mark(place.record.offset, state, softAt)
       return true
     } catch {
-      this.counters.diskWriteFaults++
+      this.counters.diskMarkFaults++
       return false
     }
+  }
+
+  /** Resolves when all that was asked for before this is written or has failed; what is asked for meanwhile is not waited for. */
+  async written(): Promise<void> {
+    const barrier = (rank: Rank) =>
+      new Promise<void>((resolve) => {
+        this.#enqueue(rank, { heldBytes: 0, build: () => [], done: () => resolve(), failed: () => resolve() })
+      })
+    await Promise.all([barrier('clearing'), barrier('ordinary')])
   }
 
   /** Resolves when all marks so far would survive a power cut. */
@@ -361,7 +390,7 @@ export class Disk<T> {
         placed(moved)
         resolve()
       }
-      this.writeObject(owner, place.id, extents, textOf, tell, 'clearing')
+      this.writeObject(owner, place.id, () => extents, textOf, tell, 'clearing')
     })
   }
 
@@ -439,7 +468,7 @@ export class Disk<T> {
     for (const [number, offset, bytes] of text.extents) {
       const segment = this.#segments.get(number)
       if (segment === undefined || offset + recordBytes(extentPayloadBytes(bytes)) > segment.sizeBytes) return false
-      extents.push({ bytes, pending: null, segment, offset })
+      extents.push({ bytes, pending: null, segment, offset, isGivenUp: false })
     }
     const wanted = found(text, id, softAt)
     if (wanted === null) return false
@@ -472,7 +501,7 @@ export class Disk<T> {
       const rank = this.#queues.clearing.length > 0 ? 'clearing' : 'ordinary'
       const segment = this.#segmentFor(rank)
       if (segment !== null) await this.#writeBatch(this.#queues[rank], segment)
-      else if (rank === 'ordinary' && this.#clearing !== null && !this.failing) return
+      else if (rank === 'ordinary' && this.#clearing !== null && !this.failing && !this.#isStuck) return
       else this.#giveUp(this.#queues[rank])
     }
   }
@@ -544,27 +573,27 @@ export class Disk<T> {
     this.counters.diskWriteFaults++
     this.#failedAt = Date.now()
     segment.isSealed = true
-    if (this.#current === segment) this.#current = null
+    for (const rank of RANKS) if (this.#current[rank] === segment) this.#current[rank] = null
   }
 
   /** The segment that takes the next record, or null when there is none. */
   #segmentFor(rank: Rank): Segment<T> | null {
     if (this.#isClosed || this.failing) return null
-    const current = this.#current
+    const current = this.#current[rank]
     if (current !== null && current.sizeBytes < this.#segmentBytes) return current
     if (current !== null) {
       current.isSealed = true
-      this.#current = null
+      this.#current[rank] = null
       this.#removeIfEmpty(current)
     }
     this.#makeRoom()
-    const kept = rank === 'clearing' ? 0 : CLEARING_SEGMENTS * this.#segmentBytes
-    if (this.#totalBytes + this.#segmentBytes + kept > this.#options.sizeBytes) return null
+    const segments = rank === 'clearing' ? 1 : 1 + CLEARING_SEGMENTS
+    if (this.#promisedBytes + segments * this.#mostBytes > this.#options.sizeBytes) return null
     try {
       const segment = new Segment<T>(this.#options.folder, this.#nextNumber, true)
       this.#nextNumber++
       this.#segments.set(segment.number, segment)
-      this.#current = segment
+      this.#current[rank] = segment
       return segment
     } catch {
       this.counters.diskWriteFaults++
@@ -573,35 +602,46 @@ export class Disk<T> {
     }
   }
 
+  get #needsRoom(): boolean {
+    return this.#promisedBytes > this.#options.sizeBytes - SPARE_SEGMENTS * this.#mostBytes
+  }
+
   /** Clears segments, the emptiest first, while there is less room than is kept free. */
   #makeRoom(): void {
     if (this.#clearing !== null || this.#isClosed) return
-    if (this.#totalBytes <= this.#options.sizeBytes - SPARE_SEGMENTS * this.#segmentBytes) return
+    if (!this.#needsRoom) return
+    if (this.#isStuck && Date.now() - this.#stuckAt < RETRY_MS) return
+    const removed = this.#removed
     this.#clearing = this.#clear().finally(() => {
       this.#clearing = null
+      if (this.#removed === removed) {
+        this.#isStuck = true
+        this.#stuckAt = Date.now()
+      }
       // Whatever waited for room finds it now, or is given up.
       if (this.#hasJobs) this.#wake()
     })
   }
 
   async #clear(): Promise<void> {
-    // Each segment is tried once: one that cannot be cleared (the disk fails) must not be tried for ever.
-    const tried = new Set<Segment<T>>()
-    while (!this.#isClosed && this.#totalBytes > this.#options.sizeBytes - SPARE_SEGMENTS * this.#segmentBytes) {
+    // Only what is there now, and each once: what is copied forward must not be copied on and on.
+    const candidates = new Set([...this.#segments.values()].filter(({ isSealed }) => isSealed))
+    while (!this.#isClosed && this.#needsRoom && candidates.size > 0) {
       let emptiest: Segment<T> | null = null
-      for (const segment of this.#segments.values())
-        if (segment.isSealed && !tried.has(segment) && (emptiest === null || segment.liveBytes < emptiest.liveBytes))
-          emptiest = segment
-      if (emptiest === null) return
-      tried.add(emptiest)
-      await this.#options.clear([...emptiest.objects], emptiest)
-      this.#removeIfEmpty(emptiest)
+      for (const segment of candidates)
+        if (emptiest === null || segment.liveBytes < emptiest.liveBytes) emptiest = segment
+      candidates.delete(emptiest!)
+      if (emptiest!.liveBytes > emptiest!.sizeBytes * WORTH_CLEARING) return
+      await this.#options.clear([...emptiest!.objects], emptiest!)
+      this.#removeIfEmpty(emptiest!)
       if (this.#hasJobs) this.#wake()
     }
   }
 
   #remove(segment: Segment<T>): void {
     if (!this.#segments.delete(segment.number)) return
+    this.#isStuck = false
+    this.#removed++
     this.#totalBytes -= segment.sizeBytes
     segment.remove()
   }
@@ -614,3 +654,9 @@ export class Disk<T> {
     for (const segment of this.#segments.values()) segment.close()
   }
 }
+
+/** Segments that hold a part of an object. */
+const segmentsOf = <T>(place: DiskPlace<T>): Segment<T>[] => [
+  place.record.segment,
+  ...place.extents.map(({ segment }) => segment!),
+]

@@ -2,7 +2,7 @@
  * One segment file: written from front to back, read anywhere, given back as a whole. It stays readable until the last
  * reader is done, also after it was removed.
  */
-import { closeSync, fdatasync, fstatSync, openSync, read, unlinkSync, writeSync, writev } from 'node:fs'
+import { closeSync, fdatasync, fstatSync, openSync, read, unlink, writeSync, writev } from 'node:fs'
 import { join } from 'node:path'
 import { STATE } from './format.ts'
 
@@ -105,11 +105,8 @@ export class Segment<T> {
   remove(): void {
     if (this.#isRemoved) return
     this.#isRemoved = true
-    try {
-      unlinkSync(this.#path)
-    } catch {
-      // It is gone already, which is what was wanted.
-    }
+    // Behind the caller's back: giving hundreds of megabytes back can take the disk a while.
+    unlink(this.#path, () => {})
     this.#close()
   }
 
