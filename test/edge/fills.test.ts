@@ -254,6 +254,28 @@ test('stale-if-error hides an error of the origin, and only that', async () => {
   assert.equal((await ask(edge, '/b')).status, 503)
 })
 
+test('an origin that just failed is not waited for again while what is stored may serve', async () => {
+  let asked = 0
+  const port = await rawOrigin((socket) => {
+    socket.on('data', () => {
+      asked++
+      if (asked === 1)
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=0\r\nETag: "a"\r\n\r\ngood')
+      // From then on it never answers.
+    })
+  })
+  const edge = await edgeFor(port, {}, { limits: { ...DEFAULT_SERVER_LIMITS, firstByteMs: 200 }, attempts: 1 })
+  await (await ask(edge, '/a')).text()
+  assert.match(cacheStatus(await ask(edge, '/a')), /origin-unreachable/)
+  const before = asked
+  for (let i = 0; i < 5; i++) {
+    const response = await ask(edge, '/a')
+    assert.match(cacheStatus(response), /hit; ttl=-\d+; detail=origin-in-trouble/)
+    assert.equal(await response.text(), 'good')
+  }
+  assert.equal(asked, before)
+})
+
 test('origins that are down, silent, slow or half-closed cost an error, not a hang', async () => {
   const limits = { ...DEFAULT_SERVER_LIMITS, connectMs: 400, firstByteMs: 300, betweenBytesMs: 300 }
   const down = await edgeFor(1, {}, { limits })

@@ -22,7 +22,7 @@ for (const file of readdirSync(folder).sort())
     const edge = await startPlainEdge({ origin: { host: '127.0.0.1', port: originPort } })
     try {
       const output = await run([
-        ...['-D', `edge=127.0.0.1:${edge.port}`, '-D', `origin=127.0.0.1:${originPort}`, '-t', '15'],
+        ...['-D', `edge=127.0.0.1:${edge.port}`, '-D', `origin=127.0.0.1:${originPort}`, '-t', '30'],
         folder + file,
       ])
       assert.equal(output, null, output ?? '')

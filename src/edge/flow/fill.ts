@@ -50,6 +50,8 @@ export interface Surroundings {
   deliver(exchange: Exchange, object: StoredObject, ageSeconds: number, result: CacheResult, cache: CacheStatus): void
   /** The answer could not be shared, or could. */
   learned(key: string, shareable: boolean): void
+  /** It could not be validated: the origin was away (null), or in error. */
+  troubled(object: StoredObject, status: number | null): void
   /** A 206 has been stored. */
   storedPart(object: StoredObject): void
   /** The origin answered a request for a block with the whole object. */
@@ -348,6 +350,7 @@ export class Fill implements OriginListener {
     const { object, verdict } = this.question.validates!
     this.#stage = 'done'
     this.#around.closed(this)
+    this.#around.troubled(object, status)
     const waiting = this.#waiting
     this.#waiting = []
     const cache: CacheStatus = {
@@ -433,8 +436,7 @@ export class Fill implements OriginListener {
 
   /** A reader is gone. Nobody left and nothing to store: the origin need not go on. */
   #left(): void {
-    if (this.#stage === 'done' || this.question.validates?.verdict.kind === 'stale') return
-    if (this.#keeping) return
+    if (this.#stage === 'done' || this.#keeping) return
     if (this.#stage === 'asked') {
       // A fill that may be stored goes on for those to come; one for a single client ends with it.
       if (this.question.shared || this.#waiting.some((exchange) => !exchange.over)) return

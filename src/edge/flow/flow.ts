@@ -61,6 +61,10 @@ export interface FlowOptions {
  * A request may pass this many edges of one name (edge, shield, parent); one more time is a loop (RFC 8586).
  */
 const MAX_PASSES = 3
+/** After a failed validation, what may be stale is served without asking again for this long: nobody waits for time-outs. */
+const TROUBLE_MS = 2_000
+/** An origin that cannot validate is not asked again in the background before this. */
+const REVALIDATE_PAUSE_MS = 1_000
 /** A request is looked up again at most this often (another variant, a broken object), then it goes alone. */
 const MAX_LOOKS = 4
 
@@ -72,6 +76,9 @@ export class Flow implements Handler, Surroundings {
   readonly #passes = new Passes()
   /** Objects whose origin gives no ranges. */
   readonly #wholes = new Passes()
+  /** When stored responses could last not be validated, and when that was last tried behind a client's back. */
+  readonly #troubles = new WeakMap<StoredObject, { at: number; status: number | null }>()
+  readonly #revalidatedAt = new WeakMap<StoredObject, number>()
 
   constructor(options: FlowOptions) {
     this.store = options.store
@@ -145,6 +152,11 @@ export class Flow implements Handler, Surroundings {
         this.#hit(exchange, property, plan, chosen, verdict)
         return
       }
+      if (this.#isTroubled(chosen, verdict, now)) {
+        const { ageSeconds, ttlSeconds } = verdict
+        this.deliver(exchange, chosen, ageSeconds, 'stale', { hit: true, ttlSeconds, detail: 'origin-in-trouble' })
+        return
+      }
       validate = { object: chosen, verdict }
     }
     if (hasField(request.fields, 'cache-control') && requestDirectives(request.fields).onlyIfCached) {
@@ -158,6 +170,13 @@ export class Flow implements Handler, Surroundings {
     }
     if (exchange.nominated === null && stored.length > 0) exchange.nominated = namesOf(stored[0]!.head)
     this.#fetch(exchange, property, plan, validate, why, now)
+  }
+
+  /** The origin just failed to validate this, and the policy lets it be served stale for that. */
+  #isTroubled(object: StoredObject, verdict: Validation['verdict'], now: number): boolean {
+    const trouble = this.#troubles.get(object)
+    if (trouble === undefined || now - trouble.at >= TROUBLE_MS || verdict.reason === 'request') return false
+    return trouble.status === null ? verdict.ifUnreachable : verdict.ifServerError
   }
 
   #hit(exchange: Exchange, property: Property, plan: ServePlan, object: StoredObject, verdict: Servable): void {
@@ -198,7 +217,10 @@ export class Flow implements Handler, Surroundings {
     object: StoredObject,
     verdict: Verdict & { kind: 'stale' },
   ): void {
+    const now = Date.now()
+    if (now - (this.#revalidatedAt.get(object) ?? 0) < REVALIDATE_PAUSE_MS) return
     for (const fill of this.#fills.get(plan.key) ?? NO_FILLS) if (fill.question.validates?.object === object) return
+    this.#revalidatedAt.set(object, now)
     this.#ask(exchange, property, plan, { object, verdict }, 'stale', true).start()
   }
 
@@ -360,6 +382,10 @@ export class Flow implements Handler, Surroundings {
   learned(key: string, shareable: boolean): void {
     if (shareable) this.#passes.forget(key)
     else this.#passes.remember(key, Date.now())
+  }
+
+  troubled(object: StoredObject, status: number | null): void {
+    this.#troubles.set(object, { at: Date.now(), status })
   }
 
   storedPart(object: StoredObject): void {
