@@ -16,11 +16,6 @@ export interface Target {
   processes: number[]
 }
 
-export interface Running {
-  targets: Target[]
-  stop(): void
-}
-
 export interface PeerOptions {
   folder: string
   originPort: number

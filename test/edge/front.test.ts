@@ -271,6 +271,32 @@ describe('limits', () => {
   })
 })
 
+test('a miss leaves its connection on the fast way, and holds up no other', async () => {
+  const waiting: (() => void)[] = []
+  const ways = await startBothWays((request, response) => {
+    response.setHeader('cache-control', request.url === '/cached' ? 'max-age=1000' : 'no-store')
+    if (request.url === '/slow') waiting.push(() => response.end('late'))
+    else response.end('soon')
+  })
+  const { port, front } = ways
+  await exchange(port.fast, [get('/cached')])
+  const slow = connect(port.fast, '127.0.0.1')
+  const all = closed(slow)
+  slow.write(get('/slow') + get('/cached') + get('/miss') + get('/cached'))
+  slow.end()
+  while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  // The slow one is at the origin; others are answered, hits and misses alike.
+  for (const path of ['/cached', '/miss'])
+    assert.equal(answersIn(await exchange(port.fast, [get(path)]), [])[0]!.body, 'soon')
+  waiting[0]!()
+  assert.deepEqual(
+    answersIn(await all, []).map(({ body }) => body),
+    ['late', 'soon', 'soon', 'soon'],
+  )
+  assert.equal(front.fast.counters.handedOver, 0)
+  await ways.close()
+})
+
 test('a body that does not come is 408', async () => {
   const whole: typeof origin = (request, response) => request.resume().on('end', () => response.end())
   const ways = await startBothWays(whole, { limits: { rateWindowMs: 500, rateMinBytesPerSecond: 1_000 } })
