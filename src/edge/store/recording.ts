@@ -4,8 +4,9 @@
  * while it arrives, so that an object of many gigabytes is never in memory.
  */
 import type { Recording, StoredObject } from '../message.ts'
-import type { Disk, Extent } from './disk/disk.ts'
+import type { Disk } from './disk/disk.ts'
 import { EXTENT_BYTES } from './disk/format.ts'
+import type { Extent } from './disk/place.ts'
 import { type Stored, StoreFault } from './stored.ts'
 
 /** What a recording needs of its store. */

@@ -9,9 +9,10 @@
  */
 import { mkdirSync } from 'node:fs'
 import type { PurgeResult, PurgeSelector, Recording, Store, StoredHead, StoredObject, StoreStats } from '../message.ts'
-import { Disk, type DiskPlace, type Extent } from './disk/disk.ts'
+import { Disk } from './disk/disk.ts'
 import { EXTENT_BYTES, type ObjectText, STATE } from './disk/format.ts'
 import { Journal } from './disk/journal.ts'
+import type { DiskPlace, Extent } from './disk/place.ts'
 import type { Segment } from './disk/segment.ts'
 import { Eviction } from './eviction.ts'
 import { baseOf, baseOfUrl, originOf, Purges } from './purges.ts'

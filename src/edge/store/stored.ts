@@ -1,6 +1,6 @@
 /** One stored response as the store keeps it, and the error for bytes that are not what was written. */
 import type { StoredHead, StoredObject } from '../message.ts'
-import type { DiskPlace, Extent } from './disk/disk.ts'
+import type { DiskPlace, Extent } from './disk/place.ts'
 import type { Evictable, Queue } from './eviction.ts'
 import type { Scope } from './scopes.ts'
 

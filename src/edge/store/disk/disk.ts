@@ -7,41 +7,11 @@
  * so, and after a while it is tried again.
  */
 import { mkdirSync, readdirSync } from 'node:fs'
-import {
-  BLOCK_BYTES,
-  BLOCK_HEAD_BYTES,
-  EXTENT_BYTES,
-  extentPayloadBytes,
-  extentRecord,
-  isWhole,
-  KIND,
-  type ObjectText,
-  objectRecord,
-  RECORD_HEAD_BYTES,
-  readBlocks,
-  readHead,
-  recordBytes,
-  STATE,
-} from './format.ts'
+import { EXTENT_BYTES, extentRecord, type ObjectText, objectRecord, STATE } from './format.ts'
+import { type DiskPlace, type Extent, extentRecordBytes, segmentsOf } from './place.ts'
+import { readBody } from './read.ts'
+import { recordsIn } from './scan.ts'
 import { Segment, segmentNumber } from './segment.ts'
-
-/** One extent of a body: still in memory, or in a segment. */
-export interface Extent<T> {
-  bytes: number
-  pending: Buffer | null
-  segment: Segment<T> | null
-  offset: number
-  /** Discarded before it was written: its bytes never count as live. */
-  isGivenUp: boolean
-}
-
-/** Where an object lies. Replaced, never changed, when it is moved or gets a new head. */
-export interface DiskPlace<T> {
-  readonly id: number
-  readonly serial: number
-  readonly record: { readonly segment: Segment<T>; readonly offset: number; readonly bytes: number }
-  readonly extents: readonly Extent<T>[]
-}
 
 /** What the writer asks its owner when it is an object's turn; null: it is not wanted any more. */
 export type TextOf = () => (Omit<ObjectText, 'serial' | 'extents'> & { softAt: number }) | null
@@ -93,9 +63,6 @@ const BATCH_BYTES = 4 * 1024 * 1024
 const JOIN_BYTES = 64 * 1024
 /** Buffers in one write (IOV_MAX is 1024). */
 const BATCH_PARTS = 900
-/** Bytes in one read of a body, and in one read while loading. */
-const READ_BYTES = 4 * BLOCK_BYTES
-const LOAD_BYTES = 1024 * 1024
 /** After a failed write nothing is tried for so long. */
 const RETRY_MS = 5_000
 
@@ -280,7 +247,7 @@ export class Disk<T> {
   }
 
   #dropExtent({ segment, bytes }: Extent<T>): void {
-    segment!.liveBytes -= recordBytes(extentPayloadBytes(bytes))
+    segment!.liveBytes -= extentRecordBytes(bytes)
   }
 
   #removeIfEmpty(segment: Segment<T>): void {
@@ -312,53 +279,11 @@ export class Disk<T> {
     for (const segment of [...this.#segments.values()]) if (segment.isMarked) await segment.sync()
   }
 
-  /**
-   * Bytes first…last of a body, each block checked. Yields at most READ_BYTES at once.
-   * @throws Error when the bytes are not what was written
-   */
-  async *read(id: number, extents: readonly Extent<T>[], first: number, last: number): AsyncGenerator<Buffer> {
-    const needed = extents.slice(Math.floor(first / EXTENT_BYTES), Math.floor(last / EXTENT_BYTES) + 1)
-    const held = new Set(needed.map(({ segment }) => segment).filter((segment) => segment !== null))
-    for (const segment of held) segment.hold()
-    try {
-      yield* this.#readHeld(id, extents, first, last)
-    } finally {
-      for (const segment of held) segment.letGo()
-    }
-  }
-
-  async *#readHeld(id: number, extents: readonly Extent<T>[], first: number, last: number): AsyncGenerator<Buffer> {
-    for (let at = first; at <= last; ) {
-      const index = Math.floor(at / EXTENT_BYTES)
-      const extent = extents[index]
-      if (extent === undefined) throw new Error('these bytes were never written')
-      const start = index * EXTENT_BYTES
-      if (extent.pending !== null) {
-        const end = Math.min(extent.bytes, last + 1 - start)
-        yield extent.pending.subarray(at - start, end)
-        at = start + end
-        continue
-      }
-      if (extent.segment === null) throw new Error('these bytes are not on the disk')
-      const block = Math.floor((at - start) / BLOCK_BYTES)
-      const from = block * BLOCK_BYTES
-      const wanted = Math.min(extent.bytes, last + 1 - start, from + READ_BYTES)
-      // Whole blocks, since each is checked as a whole.
-      const until = Math.min(extent.bytes, Math.ceil(wanted / BLOCK_BYTES) * BLOCK_BYTES)
-      const blocks = Math.ceil((until - from) / BLOCK_BYTES)
-      const payload = await extent.segment.read(
-        extent.offset + RECORD_HEAD_BYTES + block * (BLOCK_BYTES + BLOCK_HEAD_BYTES),
-        until - from + blocks * BLOCK_HEAD_BYTES,
-      )
-      const body = Buffer.allocUnsafeSlow(until - from)
-      if (!readBlocks(payload, id, start / BLOCK_BYTES + block, body)) {
-        this.counters.diskReadFaults++
-        throw new Error('a block is not what was written')
-      }
-      const slice = body.subarray(at - start - from, wanted - from)
-      yield slice
-      at += slice.length
-    }
+  /** Bytes first…last of a body; see `readBody`. @throws Error when the bytes are not what was written */
+  read(id: number, extents: readonly Extent<T>[], first: number, last: number): AsyncGenerator<Buffer> {
+    return readBody(id, extents, first, last, () => {
+      this.counters.diskReadFaults++
+    })
   }
 
   /**
@@ -420,40 +345,16 @@ export class Disk<T> {
       this.#totalBytes += segment.sizeBytes
       this.#nextNumber = number + 1
     }
-    for (const number of numbers) await this.#loadSegment(this.#segments.get(number)!, found)
+    for (const number of numbers) {
+      const segment = this.#segments.get(number)!
+      for await (const { offset, bytes, id, softAt, text } of recordsIn(segment)) {
+        this.#nextId = Math.max(this.#nextId, id + 1)
+        if (text !== null && !this.#loadObject({ segment, offset, bytes }, id, softAt, text, found))
+          segment.mark(offset, STATE.dead)
+      }
+    }
     for (const segment of [...this.#segments.values()]) if (segment.liveBytes === 0) this.#remove(segment)
     this.#makeRoom()
-  }
-
-  async #loadSegment(segment: Segment<T>, found: Parameters<Disk<T>['load']>[0]): Promise<void> {
-    let window: Buffer = Buffer.alloc(0)
-    let windowAt = 0
-    for (let at = 0; at + RECORD_HEAD_BYTES <= segment.sizeBytes; ) {
-      if (at < windowAt || at + RECORD_HEAD_BYTES > windowAt + window.length) {
-        window = await segment.read(at, Math.min(LOAD_BYTES, segment.sizeBytes - at))
-        windowAt = at
-      }
-      let head = readHead(window, at - windowAt)
-      if (head === null) return
-      if (head.kind === KIND.object && at + recordBytes(head.payloadBytes) > windowAt + window.length) {
-        window = await segment.read(at, Math.max(LOAD_BYTES, recordBytes(head.payloadBytes)))
-        windowAt = at
-        head = readHead(window, 0)
-        if (head === null) return
-      }
-      if (!isWhole(head, window, at - windowAt)) return
-      this.#nextId = Math.max(this.#nextId, head.id + 1)
-      const bytes = recordBytes(head.payloadBytes)
-      if (at + bytes > segment.sizeBytes) return
-      if (head.kind === KIND.object && (head.state === STATE.live || head.state === STATE.soft)) {
-        const textAt = at - windowAt + RECORD_HEAD_BYTES
-        const text = JSON.parse(window.toString('utf8', textAt, textAt + head.payloadBytes)) as ObjectText
-        const softAt = head.state === STATE.soft ? head.softAt : 0
-        if (!this.#loadObject({ segment, offset: at, bytes }, head.id, softAt, text, found))
-          segment.mark(at, STATE.dead)
-      }
-      at += bytes
-    }
   }
 
   #loadObject(
@@ -467,14 +368,14 @@ export class Disk<T> {
     const extents: Extent<T>[] = []
     for (const [number, offset, bytes] of text.extents) {
       const segment = this.#segments.get(number)
-      if (segment === undefined || offset + recordBytes(extentPayloadBytes(bytes)) > segment.sizeBytes) return false
+      if (segment === undefined || offset + extentRecordBytes(bytes) > segment.sizeBytes) return false
       extents.push({ bytes, pending: null, segment, offset, isGivenUp: false })
     }
     const wanted = found(text, id, softAt)
     if (wanted === null) return false
     const place = { id, serial: text.serial, record, extents }
     record.segment.liveBytes += record.bytes
-    for (const { segment, bytes } of extents) segment!.liveBytes += recordBytes(extentPayloadBytes(bytes))
+    for (const { segment, bytes } of extents) segment!.liveBytes += extentRecordBytes(bytes)
     this.#register(wanted.owner, place)
     wanted.placed(place)
     return true
@@ -654,9 +555,3 @@ export class Disk<T> {
     for (const segment of this.#segments.values()) segment.close()
   }
 }
-
-/** Segments that hold a part of an object. */
-const segmentsOf = <T>(place: DiskPlace<T>): Segment<T>[] => [
-  place.record.segment,
-  ...place.extents.map(({ segment }) => segment!),
-]
