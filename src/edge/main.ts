@@ -159,11 +159,13 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
   }
 }
 
-/** Reads and checks a file as a start would, pages and secrets included. @throws BadInput, ConfigRefused */
+/** Reads and checks a file as a start would, pages, secrets and certificates included. @throws BadInput, ConfigRefused */
 export function checkEdge(file: string): EdgeConfig {
   const pools = new Pools(dirname(file))
   try {
-    return loadConfig(file, { countryOf: () => null, poolOf: (property) => pools.of(property) }).config
+    const { config } = loadConfig(file, { countryOf: () => null, poolOf: (property) => pools.of(property) })
+    certificatesOf(config.certificates, dirname(file))
+    return config
   } finally {
     pools.settle()
     pools.close()

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { BadInput } from '../../core/errors.ts'
 import type { Certificate } from '../front/certificates.ts'
 import { DEFAULT_LIMITS, type FrontLimits } from '../front/limits.ts'
 import type { EdgeConfig } from './schema.ts'
@@ -36,17 +37,23 @@ export function limitsOf(config: EdgeConfig['limits']): FrontLimits {
   }
 }
 
-/** Certificates with their keys, read from their files. @throws Error naming the file */
+/** Certificates with their keys, read from their files. @throws BadInput naming the file */
 export function certificatesOf(config: EdgeConfig['certificates'], folder: string): Certificate[] {
-  return (config ?? []).map((each) => {
-    const certificate = readPem(resolve(folder, each.certificate))
-    return { certificate, key: readPem(resolve(folder, each.key)), names: each.names ?? namesIn(certificate) }
+  return (config ?? []).map((each, at) => {
+    const pem = (name: 'certificate' | 'key') => readPem(resolve(folder, each[name]), `certificates[${at}].${name}`)
+    const certificate = pem('certificate')
+    return { certificate, key: pem('key'), names: each.names ?? namesIn(certificate) }
   })
 }
 
-function readPem(file: string): string {
-  const text = readFileSync(file, 'utf8')
-  if (!text.includes('-----BEGIN ')) throw new Error(`${file} is no PEM file`)
+function readPem(file: string, at: string): string {
+  let text = ''
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new BadInput(at, `${file} cannot be read (${(error as Error).message})`, 'a PEM file')
+  }
+  if (!text.includes('-----BEGIN ')) throw new BadInput(at, `${file} is no PEM file`, 'text with -----BEGIN …')
   return text
 }
 
