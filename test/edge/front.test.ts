@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer as createOrigin } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Certificate } from '../../src/edge/front/certificates.ts'
 import type { TlsSettings } from '../../src/edge/front/listener.ts'
+import { startEdge } from '../../src/edge/main.ts'
 import { type BothWays, startBothWays } from './support/both-ways.ts'
 import { answersIn, exchange } from './support/wire.ts'
 
@@ -295,6 +297,52 @@ test('a miss leaves its connection on the fast way, and holds up no other', asyn
   )
   assert.equal(front.fast.counters.handedOver, 0)
   await ways.close()
+})
+
+test('a WebSocket passes through, both ways and in full, and so does a long upload', async () => {
+  const server = createOrigin((request, response) => {
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+    })
+    request.on('end', () => response.end(String(bytes)))
+  })
+  server.on('upgrade', (request, socket, head) => {
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
+    )
+    socket.write(head)
+    socket.pipe(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port: originPort } = server.address() as AddressInfo
+  const edge = await startEdge({ origin: `http://127.0.0.1:${originPort}` }, { listen: '127.0.0.1:0', admin: false })
+  const port = Number(new URL(edge.addresses.http[0]!).port)
+  try {
+    const socket = connect(port, '127.0.0.1')
+    const sent = 'x'.repeat(3 * 1024 * 1024)
+    let got = ''
+    const echoed = new Promise<void>((resolve) =>
+      socket.on('data', (chunk: Buffer) => {
+        got += chunk.toString('latin1')
+        if (got.length >= got.indexOf('\r\n\r\n') + 4 + sent.length) resolve()
+      }),
+    )
+    socket.write(get('/chat', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n') + sent)
+    await echoed
+    assert.match(got, /^HTTP\/1\.1 101 /)
+    assert.ok(got.endsWith(sent))
+    socket.destroy()
+
+    const body = 'y'.repeat(3 * 1024 * 1024)
+    const head = `POST /upload HTTP/1.1\r\nHost: a.example\r\nContent-Length: ${body.length}\r\n\r\n`
+    const [answer] = answersIn(await exchange(port, [head, body]), ['POST'])
+    assert.equal(answer!.body, String(body.length))
+  } finally {
+    await edge.close()
+    server.closeAllConnections()
+    server.close()
+  }
 })
 
 test('a body that does not come is 408', async () => {

@@ -164,8 +164,9 @@ export class Front {
     }
     if (speaks2) this.#exact2.accept(socket)
     else this.#exact.emit('connection', socket)
-    socket.unshift(bytes)
+    // In this order: the bytes may end in an upgrade, and what comes behind it must wait for whoever takes that.
     socket.resume()
+    socket.unshift(bytes)
   }
 
   /** Ends what takes too long. Called each second; `now` in epoch milliseconds. */

@@ -81,8 +81,9 @@ export class ReadBuffer {
         buffer: this.#bytes,
         callback: (length: number): boolean => {
           const reader = this.#readers.get(socket)!
-          if (reader.handed) socket.push(Buffer.from(this.#bytes.subarray(0, length)))
-          else reader.data(this.#bytes, length)
+          // Whoever took it over reads it as a stream: false stops the kernel until the stream is read on.
+          if (reader.handed) return socket.push(Buffer.from(this.#bytes.subarray(0, length)))
+          reader.data(this.#bytes, length)
           return true
         },
       },
