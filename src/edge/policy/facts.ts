@@ -6,6 +6,7 @@ import { governingDirectives, type ResponseDirectives } from '../http/cache-cont
 import { parseHttpDate } from '../http/dates.ts'
 import { firstValue } from '../http/fields.ts'
 import type { StoredHead } from '../message.ts'
+import { notesOf } from './notes.ts'
 
 export interface Facts {
   readonly directives: ResponseDirectives
@@ -17,12 +18,10 @@ export interface Facts {
   readonly neverStale: boolean
 }
 
-const known = new WeakMap<StoredHead, Facts>()
-
 /** `targetedFields` is that of the property the response was stored for. */
 export function factsOf(head: StoredHead, targetedFields: readonly string[]): Facts {
-  const remembered = known.get(head)
-  if (remembered) return remembered
+  const notes = notesOf(head)
+  if (notes.facts !== null) return notes.facts
   const directives = governingDirectives(head.fields, targetedFields)
   const modified = firstValue(head.fields, 'last-modified')
   const facts: Facts = {
@@ -36,7 +35,7 @@ export function factsOf(head: StoredHead, targetedFields: readonly string[]): Fa
       directives.noCache === 'all' ||
       directives.sMaxageSeconds !== null,
   }
-  known.set(head, facts)
+  notes.facts = facts
   return facts
 }
 

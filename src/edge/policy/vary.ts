@@ -6,6 +6,7 @@
 import { combinedValue, firstValue, listOf, splitList } from '../http/fields.ts'
 import { memoized } from '../http/memo.ts'
 import type { Fields, StoredHead } from '../message.ts'
+import { notesOf } from './notes.ts'
 
 /** Names that Vary nominates, lower-case, sorted; '*' when any member is `*`: it never matches. */
 function nominatedFields(fields: Fields): readonly string[] | '*' {
@@ -69,16 +70,11 @@ export function varyOf(responseFields: Fields, requestFields: Fields): Fields | 
   return kept
 }
 
-/** Heads never change, so their nominated names are read once. */
-const nominatedByHead = new WeakMap<StoredHead, readonly string[] | '*'>()
-
+/** Names that Vary of a stored response nominates. */
 export function nominatedBy(head: StoredHead): readonly string[] | '*' {
-  let names = nominatedByHead.get(head)
-  if (names === undefined) {
-    names = nominatedFields(head.fields)
-    nominatedByHead.set(head, names)
-  }
-  return names
+  const notes = notesOf(head)
+  notes.nominated ??= nominatedFields(head.fields)
+  return notes.nominated
 }
 
 /** The names by which the answers under a key differ; null: unknown, as Vary is `*`. */
