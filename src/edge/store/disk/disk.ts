@@ -40,7 +40,7 @@ export interface DiskOptions<T> {
 /** A disk is this many segments, within these bounds. */
 const SEGMENTS = 128
 const SEGMENT_LEAST_BYTES = 2 * 1024 * 1024
-const SEGMENT_MOST_BYTES = 256 * 1024 * 1024
+const SEGMENT_MOST_BYTES = 1024 * 1024 * 1024
 /** A segment is full when a record has passed its size; the largest record takes this much. */
 const OVERSHOOT_BYTES = EXTENT_BYTES + 256 * 1024
 /** Segments kept free for what comes while another is cleared. */
