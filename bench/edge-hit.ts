@@ -15,7 +15,7 @@ import { type Sample, wrk } from './peers/load.ts'
 import { LOAD_CORE, makeCertificate, OURS, OURS_PUBLIC, ours, SERVER_CORE, startOrigin } from './peers/ours.ts'
 
 const CONNECTIONS = 64
-const WARM_SECONDS = 2
+const WARM_SECONDS = 3
 /** At half load every connection waits so long before its next request. */
 const PAUSE_MS = 2
 
@@ -37,10 +37,11 @@ export async function bench(options: string[]): Promise<void> {
     console.log(`origin on ${originPort}; ${targets.map(({ name }) => name).join('; ')}`)
     for (const scheme of schemes)
       for (const size of sizes) {
-        const measured = targets.filter((target) => target[scheme] !== null)
+        const measured = targets.filter(
+          (target) => target[scheme] !== null && answers(`${target[scheme]}/${size}`, target.name),
+        )
         const samples = new Map<string, Sample[]>(measured.map(({ name }) => [name, []]))
         for (const target of measured) {
-          await warm(target[scheme]!, size)
           // Not counted: code is compiled, caches and buffers find their size.
           await wrk(target, `${target[scheme]}/${size}`, folder, {
             core: LOAD_CORE,
@@ -90,9 +91,15 @@ async function start(folder: string, peers: boolean): Promise<{ targets: Target[
   return { targets, originPort }
 }
 
-/** Fetches until it is a hit everywhere. */
-async function warm(base: string, size: number): Promise<void> {
-  for (let i = 0; i < 4; i++) execFileSync('curl', ['-sk', '-o', '/dev/null', `${base}/${size}`])
+/** Fetches until it is a hit; false, with a word, where nothing comes. */
+function answers(url: string, name: string): boolean {
+  try {
+    for (let i = 0; i < 4; i++) execFileSync('curl', ['-skf', '-o', '/dev/null', url], { stdio: 'ignore' })
+    return true
+  } catch {
+    console.log(`${name} is left out: ${url} does not answer`)
+    return false
+  }
 }
 
 const at = (samples: readonly Sample[], of: keyof Sample) => samples.map((sample) => sample[of])

@@ -1,6 +1,6 @@
 /** The edge and its origin as the edge's benchmarks start them: own processes, pinned, on free ports. */
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort, listening, pinned, type Target } from './caches.ts'
@@ -36,6 +36,8 @@ export function makeCertificate(folder: string): { certificate: string; key: str
     ],
     { stdio: 'ignore' },
   )
+  // Traffic Server reads it as a user of its own.
+  chmodSync(key, 0o644)
   return { certificate, key }
 }
 
