@@ -14,6 +14,8 @@ export interface KeyRule {
   /** The other lines, each with its line break; empty when only host and target count. */
   extras(fields: Fields): string
   readonly looksAtFields: boolean
+  /** The key is the host and the target as they are. */
+  readonly isTrivial: boolean
 }
 
 /** `drop` always holds what the edge itself put into the query (a signature). */
@@ -39,6 +41,7 @@ export function keyRule(config: KeyConfig | undefined, drop: readonly string[]):
 
   return {
     looksAtFields: fieldNames.length > 0 || cookies.length > 0,
+    isTrivial: isPlain && host === undefined && !scheme && fieldNames.length === 0 && cookies.length === 0,
     base(requestHost, requestScheme, target) {
       const start = `${scheme && requestScheme === 'https' ? 'https://' : ''}${host ?? requestHost}`
       const mark = isPlain ? -1 : target.indexOf('?')
