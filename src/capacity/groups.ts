@@ -1,38 +1,30 @@
 /**
  * Group commit: whatever waits is decided in memory as one group and written by one statement that holds only if no pool
  * has moved on (`write.ts`). A group that was turned down is taken back, the pools are caught up, and everything is
- * decided anew in a new transaction; after `LIMITS.optimisticAttempts` the pools are locked first. Groups of one process
- * follow one another; work that must see no decision on its way runs between them.
+ * decided anew in a new transaction; after `LIMITS.optimisticAttempts` the pools are locked first.
+ *
+ * While a group is being written the next one is decided on top of it, and sent once the first is committed, so that the
+ * database and this process work at the same time. Of those who are to be answered half go into a group, then: the other
+ * half is decided while the first is written. A group that fails takes the one on top of it down too, since the versions
+ * that one expects do not come about; both are decided anew, one after the other. Work that must see no decision on its
+ * way runs when nothing is being written.
  *
  * (OpenStack Placement retries inside its outer transaction, so that a capacity check reads an old snapshot while the
  * generation check reads a new one; on MariaDB it sold 21 to 23 of 20 units. Hence: never a retry inside.)
  */
-import { CapacityExhausted, KeyReused, NotFound, Overloaded, Refusal } from '../core/errors.ts'
+import { KeyReused, Overloaded, Refusal } from '../core/errors.ts'
 import { newId } from '../core/ids.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Instant } from '../core/time.ts'
 import { type Database, isDatabaseAway, type Sql } from '../database/connection.ts'
 import type { Actor } from '../database/events.ts'
-import { firstAnswers, readClaims } from './claims.ts'
-import {
-  claimIdOf,
-  type Decided,
-  decideTask,
-  decideToWait,
-  earliest,
-  type Job,
-  placementOf,
-  poolsOfTask,
-  type Task,
-} from './jobs.ts'
-import { KnownClaims } from './known-claims.ts'
+import { type Attempt, Attempts, NeedsLock, writersOf } from './attempts.ts'
+import { firstAnswers } from './claims.ts'
+import { claimIdOf, type Job, type Task } from './jobs.ts'
 import type { KnownPools } from './known-pools.ts'
 import type { ClaimOutcome, Companion } from './model.ts'
-import { findPlaces, type Places } from './placement.ts'
 import type { Registry } from './registry.ts'
 import type { WaitList } from './wait-list.ts'
-import { type KnownClaim, World } from './world.ts'
-import { type SeenPool, stillAt, type Written, writeGroup } from './write.ts'
 
 /** How long a group is held on to while the database is away, before its callers are told to try again. */
 const AWAY_PATIENCE_MS = 20_000
@@ -40,20 +32,31 @@ const AWAY_PAUSE_MS = 100
 /** How long a group waits for the next requests of those just answered: a share of the last write, and at most. */
 const GATHER_SHARE = 0.5
 const GATHER_MS = 2
+/** From how many on to be answered, half are decided while the other half is written; for fewer it does not pay. */
+const HALVED_FROM = 4
+/** Groups decided and not answered yet: one being written, one on top of it. */
+const FLIGHTS = 2
 /** Attempts that may end in a deadlock or an exclusion violation before each job is tried alone. */
 const FAILED_ATTEMPTS = 5
 /** Groups after which what ended long ago is forgotten. */
 const TIDIED_EVERY = 256
-interface Attempt {
-  world: World
-  claims: Map<string, KnownClaim>
-  places: Map<Job, Places>
-  decided: Map<Job, Decided>
-  refused: Map<Job, unknown>
-  pools: SeenPool[]
+
+/** A group that was decided and is being written, or waits for the one below it. */
+interface Flight {
+  group: Job[]
+  attempt: Attempt
+  /** Settles when it is known whether it was committed. Never rejects. */
+  committed: Promise<boolean>
+  /** Settles when it was answered or has failed. Never rejects. */
+  landed: Promise<void>
 }
 
-const NOBODY = '00000000-0000-0000-0000-000000000000'
+/** A group that is to be decided anew, with why; null when it was turned down. */
+interface Failed {
+  group: Job[]
+  attempt: Attempt | null
+  error: unknown
+}
 
 export class Groups {
   /** What was done so far, for metrics. */
@@ -64,8 +67,12 @@ export class Groups {
   readonly #registry: Registry
   readonly #pools: KnownPools
   readonly #waitList: WaitList
-  readonly #claims = new KnownClaims()
+  readonly #attempts: Attempts
   #queue: Job[] = []
+  #flights: Flight[] = []
+  #failed: Failed[] = []
+  /** Wakes the loop when a job comes while groups are being written. */
+  #arrived: () => void = () => {}
   #alone: (() => Promise<void>)[] = []
   #draining: Promise<void> | null = null
   #lastGroup = { size: 0, tookMs: 0 }
@@ -76,7 +83,7 @@ export class Groups {
     this.#registry = registry
     this.#pools = pools
     this.#waitList = waitList
-    pools.onAnew = () => this.#claims.forget()
+    this.#attempts = new Attempts(database, registry, pools, waitList)
   }
 
   get closed(): boolean {
@@ -108,6 +115,7 @@ export class Groups {
   }
 
   #wake(): void {
+    this.#arrived()
     this.#draining ??= new Promise((resolve) => setImmediate(resolve))
       .then(() => this.#drain())
       .finally(() => {
@@ -117,38 +125,65 @@ export class Groups {
   }
 
   async #drain(): Promise<void> {
-    while (this.#queue.length + this.#alone.length > 0) {
-      for (const work of this.#alone.splice(0)) await work()
-      if (this.#queue.length === 0) continue
-      await this.#gather()
-      const group = this.#nextGroup()
-      const began = performance.now()
-      await this.#settle(group)
-      this.#lastGroup = { size: group.length, tookMs: performance.now() - began }
-      this.statistics.groups++
-      this.statistics.jobs += group.length
+    for (;;) {
+      if (this.#failed.length + this.#alone.length > 0) {
+        await this.#landed()
+        await this.#recover()
+        for (const work of this.#alone.splice(0)) await work()
+      } else if (this.#queue.length === 0) {
+        if (this.#flights.length === 0) return
+        await this.#something()
+      } else if (this.#flights.length === FLIGHTS) await this.#flights[0]!.landed
+      else if (await this.#gathered()) await this.#launch()
     }
   }
 
+  /** Waits until nothing is being written. */
+  async #landed(): Promise<void> {
+    while (this.#flights.length > 0) await this.#flights.at(-1)!.landed
+  }
+
+  /** Waits until a job comes or the group that is being written is answered. */
+  #something(): Promise<unknown> {
+    const came = new Promise<void>((resolve) => {
+      this.#arrived = resolve
+    })
+    return Promise.race([came, this.#flights[0]!.landed])
+  }
+
+  /** How many of those to be answered make the next group. */
+  #share(): number {
+    const outstanding = this.#queue.length + this.#flights.reduce((sum, { group }) => sum + group.length, 0)
+    return Math.min(outstanding >= HALVED_FROM ? Math.ceil(outstanding / 2) : outstanding, LIMITS.commitBatch)
+  }
+
   /**
-   * Gives those who were just answered a moment to ask again, so that the next group is as large as the last: without it
-   * the first of them is written alone while the others queue, and half the groups are small. Never longer than a share
-   * of what a write takes; one lone client is never held up.
+   * Whether it is time for the next group. Under one that is being written, when its share has come. Otherwise those who
+   * were just answered get a moment to ask again, so that the group is as large as the last: without it the first of them
+   * is written alone while the others queue. Never longer than a share of what a write takes; one lone client is never
+   * held up.
    */
-  async #gather(): Promise<void> {
+  async #gathered(): Promise<boolean> {
+    if (this.#flights.length > 0) {
+      if (this.#queue.length >= this.#share()) return true
+      await this.#something()
+      return false
+    }
     const { size, tookMs } = this.#lastGroup
-    if (size <= 1 || this.#queue.length >= size) return
+    if (size <= 1 || this.#queue.length >= size) return true
     const until = performance.now() + Math.min(tookMs * GATHER_SHARE, GATHER_MS)
     while (this.#queue.length < size && performance.now() < until) await new Promise((resolve) => setImmediate(resolve))
+    return true
   }
 
   /** The next jobs, each idempotency key and each claim once: a second one waits for the first one's answer. */
   #nextGroup(): Job[] {
-    const waiting = this.#queue.splice(0, LIMITS.commitBatch)
-    const seen = new Set<string>()
+    const waiting = this.#queue.splice(0, this.#share())
+    const seen = new Set(this.#flights.flatMap(({ group }) => group.map(subjectOf)))
+    seen.delete(null)
     const later: Job[] = []
     const group = waiting.filter((job) => {
-      const subject = claimIdOf(job.task) ?? keyOf(job)
+      const subject = subjectOf(job)
       if (subject === null) return true
       const again = seen.has(subject)
       seen.add(subject)
@@ -159,189 +194,116 @@ export class Groups {
     return group
   }
 
-  /** Brings a group to its answers, whatever it takes. Never throws. */
-  async #settle(jobs: Job[], firstAttempt = 0): Promise<void> {
+  /** Decides the next group on top of what is being written, and sends it on its way. Never throws. */
+  async #launch(): Promise<void> {
+    const group = this.#nextGroup()
+    const below = this.#flights.at(-1)
+    if (group.length === 0) return below?.landed
+    const bumps = (poolId: number) =>
+      this.#flights.filter(({ attempt }) => attempt.pools.some(({ id, bump }) => bump && id === poolId)).length
+    try {
+      const attempt = await this.#attempts.make(this.#database, group, false, () => this.#landed(), bumps)
+      this.#flights.push(this.#fly(group, attempt, this.#flights.at(-1)))
+    } catch (error) {
+      this.#failed.push({ group, attempt: null, error })
+    }
+  }
+
+  #fly(group: Job[], attempt: Attempt, below: Flight | undefined): Flight {
+    let tell: (ok: boolean) => void = () => {}
+    const committed = new Promise<boolean>((resolve) => {
+      tell = resolve
+    })
+    const flight: Flight = { group, attempt, committed, landed: Promise.resolve() }
+    flight.landed = (async () => {
+      let failed: Failed | null = null
+      let began = performance.now()
+      try {
+        // Never sent before what it stands on is committed: a version that was foretold might come about otherwise.
+        let ok = below === undefined || (await below.committed)
+        began = performance.now()
+        if (ok) ok = await this.#attempts.write(this.#database, attempt, false)
+        if (!ok) failed = { group, attempt, error: null }
+      } catch (error) {
+        failed = { group, attempt, error }
+      }
+      tell(failed === null)
+      await below?.landed
+      // The one on top goes out before the answers to this one are made.
+      if (this.#flights.length > 1) await new Promise((resolve) => setImmediate(resolve))
+      this.#flights.splice(this.#flights.indexOf(flight), 1)
+      if (failed === null) {
+        this.#lastGroup = { size: group.length, tookMs: performance.now() - began }
+        await this.#answer(attempt)
+      } else {
+        attempt.world.undo()
+        this.#attempts.claims.forget()
+        this.#failed.push(failed)
+      }
+    })()
+    return flight
+  }
+
+  /** Decides anew what failed, one group after the other, when nothing is being written any more. Never throws. */
+  async #recover(): Promise<void> {
+    for (const { group, attempt, error } of this.#failed.splice(0)) {
+      const giveUpAt = performance.now() + AWAY_PATIENCE_MS
+      if (error === null) await this.#turnedDown(attempt!)
+      await this.#settle(
+        error === null ? group : await this.#afterFailure(error, group, attempt, 0, giveUpAt),
+        1,
+        giveUpAt,
+      )
+    }
+  }
+
+  /** Catches the pools of a group up that was turned down. */
+  async #turnedDown(attempt: Attempt): Promise<void> {
+    this.statistics.stale++
+    const pools = attempt.pools.flatMap(({ id }) => this.#pools.get(id) ?? [])
+    // If the database is away, the next attempt will say so.
+    await this.#pools
+      .follow(this.#database, pools, false)
+      .catch(() => this.#pools.forget(pools.map(({ entry }) => entry.id)))
+  }
+
+  /** Brings a group to its answers by itself, whatever it takes. Never throws. */
+  async #settle(jobs: Job[], firstAttempt: number, giveUpAt = performance.now() + AWAY_PATIENCE_MS): Promise<void> {
     let group = jobs
-    const giveUpAt = performance.now() + AWAY_PATIENCE_MS
     for (let attempts = firstAttempt; group.length > 0; attempts++) {
       let attempt: Attempt | null = null
       try {
-        const locked = attempts >= LIMITS.optimisticAttempts
-        const done = locked
-          ? await this.#database.transaction((sql) => this.#attempt(sql, group, true, (made) => (attempt = made)))
-          : await this.#attempt(this.#database, group, false, (made) => (attempt = made))
+        const once = async (sql: Sql, locked: boolean) => {
+          attempt = await this.#attempts.make(sql, group, locked)
+          return this.#attempts.write(sql, attempt, locked)
+        }
+        const done =
+          attempts >= LIMITS.optimisticAttempts
+            ? await this.#database.transaction((sql) => once(sql, true))
+            : await once(this.#database, false)
         if (done) {
           await this.#answer(attempt!)
           return
         }
-        attempt!.world.undo()
-        this.#claims.forget()
-        this.statistics.stale++
-        await this.#pools.follow(
-          this.#database,
-          attempt!.pools.map(({ id }) => this.#pools.get(id)!).filter(Boolean),
-          false,
-        )
+        ;(attempt as Attempt | null)!.world.undo()
+        this.#attempts.claims.forget()
+        await this.#turnedDown(attempt!)
       } catch (error) {
         const failed = attempt as Attempt | null
         failed?.world.undo()
-        this.#claims.forget()
+        this.#attempts.claims.forget()
         group = await this.#afterFailure(error, group, failed, attempts, giveUpAt)
       }
     }
   }
 
-  /** Decides a group and writes it; false when it was decided on what no longer is. */
-  async #attempt(sql: Sql, group: Job[], locked: boolean, made: (attempt: Attempt) => void): Promise<boolean> {
-    const attempt = await this.#prepare(sql, group, locked)
-    made(attempt)
-    for (const job of group) if (!attempt.refused.has(job)) this.#decide(attempt, job)
-    const writers = [...attempt.decided].filter(([, { writes }]) => writes !== null)
-    const bumped = new Set(
-      writers.flatMap(([, { writes }]) => [
-        ...writes!.parts.map((part) => part.poolId),
-        ...writes!.changes.map((change) => change.known.poolId),
-      ]),
-    )
-    attempt.pools = attempt.pools.map((pool) => ({ ...pool, bump: bumped.has(pool.id) }))
-    if (writers.length === 0) return locked || (await stillAt(sql, attempt.pools))
-    const written = writers.map(
-      ([job, { writes, events }]): Written => ({
-        writes: writes!,
-        changeId: job.changeId,
-        at: job.now,
-        idempotencyKey: job.task.kind === 'claim' ? (job.task.request.idempotencyKey ?? null) : null,
-        requestHash: job.task.kind === 'claim' ? job.task.hash : null,
-        events,
-      }),
-    )
-    const companions = writersOf(writers)
-    if (companions.size === 0 || locked) {
-      const ok = await writeGroup(sql, attempt.pools, written)
-      if (ok) for (const [write, rows] of companions) await write(sql, rows)
-      return ok
-    }
-    try {
-      await this.#database.transaction(async (transaction) => {
-        const group = writeGroup(transaction, attempt.pools, written)
-        // Sent right behind, so that the database need not wait for us; with a stale group they are rolled back.
-        const [ok, followed] = await Promise.allSettled([group, writeCompanions(transaction, companions)])
-        if (ok.status === 'rejected') throw ok.reason
-        if (!ok.value) throw new Stale()
-        if (followed.status === 'rejected') throw followed.reason
-      })
-      return true
-    } catch (error) {
-      if (error instanceof Stale) return false
-      throw error
-    }
-  }
-
-  #decide(attempt: Attempt, job: Job): void {
-    const { world, claims, places, decided, refused } = attempt
-    const claimId = claimIdOf(job.task)
-    const mark = world.mark
-    try {
-      const claim = claimId === null ? null : (claims.get(claimId) ?? null)
-      const decision = decideTask(world, job, claim, places.get(job) ?? null)
-      if (decision.writes) this.#waitList.check(decision.writes.claim.id, decision.writes.parts)
-      decided.set(job, decision)
-    } catch (error) {
-      world.undo(mark)
-      const waits = job.task.kind === 'claim' && job.task.request.waitUntil !== undefined
-      if (waits && error instanceof CapacityExhausted) decided.set(job, decideToWait(world, job))
-      else refused.set(job, error)
-    }
-  }
-
-  /** Finds everything a group's decisions need: parties, claims, pools. */
-  async #prepare(sql: Sql, group: Job[], locked: boolean): Promise<Attempt> {
-    await this.#registry.learnParties(
-      sql,
-      group.flatMap(({ task }) => (task.kind === 'claim' ? [task.request.partyId] : [])),
-    )
-    const ids = group.flatMap(({ task }) => claimIdOf(task) ?? [])
-    const refused = new Map<Job, unknown>()
-    for (const job of group)
-      if (job.task.kind === 'claim' && !this.#registry.knowsParty(job.task.request.partyId))
-        refused.set(job, new NotFound('party', job.task.request.partyId))
-    const strangers = new Map(refused)
-    group = group.filter((job) => !refused.has(job))
-    let claims = locked ? await readClaims(sql, ids) : await this.#claims.know(sql, ids)
-    await this.#registry.learnParties(
-      sql,
-      [...claims.values()].map(({ partyId }) => partyId),
-    )
-    let wanted = this.#poolsOf(group, claims, refused)
-    if (refused.size > strangers.size || [...wanted].some((id) => !this.#registry.pools.has(id))) {
-      // A site, pool or quota made by another process, or a quota withdrawn.
-      await this.#registry.refresh(sql)
-      refused.clear()
-      for (const [job, problem] of strangers) refused.set(job, problem)
-      wanted = this.#poolsOf(group, claims, refused)
-    }
-    const choosy = new Map(
-      group.flatMap((job) => {
-        const wishes = placementOf(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null)
-        return wishes ? [[job, wishes] as const] : []
-      }),
-    )
-    if (choosy.size > 0 && (!locked || group.length > 1)) throw new NeedsLock(new Set(choosy.keys()))
-    if (locked) {
-      await sql.query('select from pool where id = any($1) order by id for update', [[...wanted]])
-      claims = await readClaims(sql, ids, true)
-    }
-    const places = new Map<Job, Places>()
-    for (const [job, wishes] of choosy) {
-      const claim = job.task.kind === 'claim' ? null : claims.get(job.task.claimId)!
-      const { partyId, from, to } = job.task.kind === 'claim' ? job.task.request : claim!
-      places.set(job, await findPlaces(sql, claim?.id ?? NOBODY, partyId, { from, to }, wishes))
-    }
-    const from = Math.min(
-      ...group.map((job) => earliest(job.task, claims.get(claimIdOf(job.task) ?? '') ?? null, job.now)),
-    )
-    for (;;) {
-      const { generation } = this.#registry
-      const pools = await this.#pools.know(sql, wanted, from, locked)
-      if (locked) await this.#pools.follow(sql, pools, true)
-      if (this.#registry.generation === generation) break
-      // Reading pools has told of quotas or pools that were not known: they count too.
-      wanted = this.#poolsOf(group, claims, refused)
-      if (locked) await sql.query('select from pool where id = any($1) order by id for update', [[...wanted]])
-    }
-    return {
-      world: new World(this.#registry, this.#pools.states),
-      claims,
-      places,
-      decided: new Map(),
-      refused,
-      pools: [...wanted]
-        .sort((a, b) => a - b)
-        .flatMap((id) => {
-          const pool = this.#pools.get(id)
-          return pool ? [{ id, version: pool.version, bump: false }] : []
-        }),
-    }
-  }
-
-  #poolsOf(group: Job[], claims: Map<string, KnownClaim>, refused: Map<Job, unknown>): Set<number> {
-    const wanted = new Set<number>()
-    for (const job of group) {
-      try {
-        for (const id of poolsOfTask(this.#registry, job.task, claims.get(claimIdOf(job.task) ?? '') ?? null))
-          wanted.add(id)
-      } catch (error) {
-        refused.set(job, error)
-      }
-    }
-    return wanted
-  }
-
   /** The group is written: the pools move on, and everybody hears. Never throws. */
   async #answer(attempt: Attempt): Promise<void> {
     for (const { id, bump } of attempt.pools) if (bump) this.#pools.get(id)!.version++
+    this.statistics.groups++
+    this.statistics.jobs += attempt.decided.size + attempt.refused.size
     const decisions = [...attempt.decided.values()]
-    for (const { writes } of decisions) if (writes) this.#claims.written(writes, this.#pools.states)
+    for (const { writes } of decisions) if (writes) this.#attempts.claims.written(writes, this.#pools.states)
     for (const [job, { outcome }] of attempt.decided) job.resolve(outcome)
     if (decisions.some(({ writes }) => writes?.claim.state === 'waiting')) this.#waitList.someWait = true
     if (
@@ -409,7 +371,7 @@ export class Groups {
     if (attempt) this.#pools.forget(attempt.pools.map(({ id }) => id))
     if (retry && attempts < FAILED_ATTEMPTS) return group
     if (group.length > 1) {
-      for (const job of group) await this.#settle([job])
+      for (const job of group) await this.#settle([job], 0)
       return []
     }
     for (const job of group) job.reject(error)
@@ -421,7 +383,7 @@ export class Groups {
    * that nothing of it is still running.
    */
   async #afterAway(error: unknown, group: Job[], attempt: Attempt | null, giveUpAt: number): Promise<Job[]> {
-    const writers = attempt ? [...attempt.decided].filter(([, { writes }]) => writes !== null) : []
+    const writers = attempt ? writersOf(attempt) : []
     if (attempt) this.#pools.forget(attempt.pools.map(({ id }) => id))
     while (performance.now() < giveUpAt) {
       await new Promise((resolve) => setTimeout(resolve, AWAY_PAUSE_MS))
@@ -448,36 +410,11 @@ export class Groups {
   }
 }
 
-/** Ends the transaction of a group that was turned down. */
-class Stale extends Error {}
-
-async function writeCompanions(sql: Sql, companions: ReturnType<typeof writersOf>): Promise<void> {
-  for (const [write, rows] of companions) await write(sql, rows)
-}
-
-/** Jobs that have to be decided one by one under a lock: those with affinity rules. */
-class NeedsLock extends Error {
-  readonly jobs: ReadonlySet<Job>
-  constructor(jobs: ReadonlySet<Job>) {
-    super('to be decided under a lock')
-    this.jobs = jobs
-  }
-}
+/** What only one job at a time may be about. */
+const subjectOf = (job: Job): string | null => claimIdOf(job.task) ?? keyOf(job)
 
 /** The party and idempotency key of a new claim, if it has one. */
 function keyOf({ task }: Job): string | null {
   if (task.kind !== 'claim' || task.request.idempotencyKey === undefined) return null
   return `${task.request.partyId}/${task.request.idempotencyKey}`
-}
-
-/** Each companion writer with all its rows of a group. */
-function writersOf(writers: [Job, Decided][]): Map<Companion['write'], { row: unknown; claim: ClaimOutcome }[]> {
-  const rows = new Map<Companion['write'], { row: unknown; claim: ClaimOutcome }[]>()
-  for (const [job, { outcome }] of writers) {
-    if (!job.companion) continue
-    const mine = rows.get(job.companion.write) ?? []
-    mine.push({ row: job.companion.row, claim: outcome })
-    rows.set(job.companion.write, mine)
-  }
-  return rows
 }

@@ -25,12 +25,21 @@ export class KnownPools {
     return this.states.get(id)
   }
 
-  /** Reads pools that this process does not know yet, or not from early enough on. */
-  async know(sql: Sql, ids: ReadonlySet<number>, from: Instant, locked: boolean): Promise<PoolState[]> {
-    // Those that the registry lacks are withdrawn quotas.
-    const unknown = [...ids].filter(
+  /** Whether pools are all known from early enough on. */
+  knows(ids: ReadonlySet<number>, from: Instant): boolean {
+    return this.#unknown(ids, from).length === 0
+  }
+
+  /** Those that the registry lacks are withdrawn quotas. */
+  #unknown(ids: ReadonlySet<number>, from: Instant): number[] {
+    return [...ids].filter(
       (id) => this.#registry.pools.has(id) && !((this.states.get(id)?.loadedFrom ?? Infinity) <= from),
     )
+  }
+
+  /** Reads pools that this process does not know yet, or not from early enough on. */
+  async know(sql: Sql, ids: ReadonlySet<number>, from: Instant, locked: boolean): Promise<PoolState[]> {
+    const unknown = this.#unknown(ids, from)
     if (unknown.length > 0) {
       const near = from >= this.#clock() - LOADED_BEFORE_MS
       const since = near ? this.#clock() - LOADED_BEFORE_MS : Number.NEGATIVE_INFINITY
