@@ -13,7 +13,7 @@ import { type Sample, wrk } from './peers/load.ts'
 import { LOAD_CORE, makeCertificate, OURS, ours, SERVER_CORE, startOrigin } from './peers/ours.ts'
 
 const CONNECTIONS = 32
-const WARM_SECONDS = 2
+const WARM_SECONDS = 5
 
 export async function bench(options: string[]): Promise<void> {
   const value = (name: string, otherwise: string) => {

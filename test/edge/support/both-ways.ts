@@ -64,7 +64,7 @@ export async function startBothWays(
   const store = new EdgeStore({ memoryBytes: 64 * 1024 * 1024 })
   const flow = new Flow({ name: 'izumi', store, properties })
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const hits = new PreparedHits({ properties: () => properties, store, cacheName: 'izumi' })
+  const hits = new PreparedHits({ properties: () => properties, store, cacheName: 'izumi', sight: null })
   const fast = new Front({ handler: flow, limits, hits })
   if (options.oneReadBuffer) await fast.shareReadBuffer()
   const exact = new Front({ handler: flow, limits, hits: null })
