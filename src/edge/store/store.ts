@@ -226,20 +226,29 @@ export class EdgeStore implements Store, Bodies {
   }
 
   async *read(object: Stored, first: number, last: number): AsyncGenerator<Buffer> {
-    const { extents, id, bodyBytes } = object
-    if (this.#disk === null || extents === null || last >= bodyBytes)
-      throw new StoreFault(`${object.key}: its bytes are not there`)
+    const { id, bodyBytes } = object
     // Read whole and small: it comes back into memory.
     const kept: Buffer[] | null = first === 0 && last === bodyBytes - 1 && bodyBytes <= RESIDENT_BYTES ? [] : null
-    try {
-      for await (const chunk of this.#disk.read(id, extents, first, last)) {
-        kept?.push(chunk)
-        yield chunk
+    for (let at = first; at <= last; ) {
+      const { extents } = object
+      if (this.#disk === null || extents === null || last >= bodyBytes)
+        throw new StoreFault(`${object.key}: its bytes are not there`)
+      try {
+        for await (const chunk of this.#disk.read(id, extents, at, last)) {
+          kept?.push(chunk)
+          at += chunk.length
+          yield chunk
+        }
+      } catch (error) {
+        const isStored = object.scope !== null
+        // It was moved while it was read: it goes on where it is now.
+        if (isStored && object.extents !== extents) continue
+        if (isStored) {
+          this.#counters.lost++
+          this.remove(object)
+        }
+        throw new StoreFault(`${object.key}: ${(error as Error).message}`)
       }
-    } catch (error) {
-      this.#counters.lost++
-      this.remove(object)
-      throw new StoreFault(`${object.key}: ${(error as Error).message}`)
     }
     if (kept !== null && object.scope !== null && object.body === null)
       this.#enterMemory(object, kept.length === 1 ? kept[0]! : Buffer.concat(kept))
@@ -478,6 +487,8 @@ export class EdgeStore implements Store, Bodies {
         }
       })
     } catch {
+      // One that was removed or placed anew meanwhile is no loss.
+      if (object.scope === null || object.place !== place) return
       this.#counters.lost++
       this.remove(object)
     }
