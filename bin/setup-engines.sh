@@ -4,7 +4,7 @@
 # `--peers` adds the products that benchmarks are measured against. Everything here is optional for running Izumi itself.
 set -euo pipefail
 
-packages=(chromium fonts-noto-cjk postgresql-15 poppler-utils varnish)
+packages=(chromium libfaketime fonts-noto-cjk postgresql-15 poppler-utils varnish)
 [ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2 nginx haproxy trafficserver wrk openssl)
 
 missing=()

@@ -106,6 +106,9 @@ const AWAY = new Set([
   'ENOENT',
 ])
 
+/** The database's disk is full (disk_full, could not write a file). */
+const DISK_FULL = new Set(['53100', '58030'])
+
 /** Whether an error says that the database could not be reached, as against having refused the statement. */
 export function isDatabaseAway(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string }
@@ -123,6 +126,8 @@ function translated(error: unknown): unknown {
   const { code, constraint, detail } = error as pg.DatabaseError
   if (isDatabaseAway(error))
     return new Overloaded('The database is restarting. Nothing was changed; try again in a moment.')
+  if (DISK_FULL.has(code ?? ''))
+    return new Overloaded('There is no room left on the disk of the database. Nothing was changed; try again later.')
   if (code === '23505') return new WrongState(`This already exists: ${detail ?? constraint}`, { constraint })
   if (code === '23503')
     return new WrongState(`This refers to something that is not there or is still in use: ${detail ?? constraint}`, {

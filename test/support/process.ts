@@ -38,11 +38,11 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Starts `src/main.ts` on a free port and an empty data folder. */
+/** Starts `src/main.ts` on a free port and an empty data folder, or one that is given. */
 export async function startServer(
-  options: { demo?: boolean; environment?: Record<string, string> } = {},
+  options: { demo?: boolean; environment?: Record<string, string>; dataFolder?: string } = {},
 ): Promise<TestServer> {
-  const dataFolder = temporaryFolder('izumi-server-')
+  const dataFolder = options.dataFolder ?? temporaryFolder('izumi-server-')
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   let child: ChildProcess | null = null
@@ -101,7 +101,7 @@ export async function startServer(
     async stop() {
       child?.kill('SIGTERM')
       if (child) await exited(child)
-      rmSync(dataFolder, { recursive: true, force: true })
+      if (!options.dataFolder) rmSync(dataFolder, { recursive: true, force: true })
     },
   }
 }
