@@ -60,7 +60,7 @@ const INSERTS = `
   events as (
     insert into event (party_id, actor_kind, actor_id, actor_name, type, subject_kind, subject_id, before, after)
     select e.* from unnest($24::uuid[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
-      $31::jsonb[], $32::jsonb[]) as e
+      $31::json[], $32::json[]) as e
     where (select ok from fresh))`
 
 const ASSIGN = `

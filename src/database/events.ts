@@ -48,7 +48,7 @@ export async function appendEvents(sql: Sql, events: readonly NewEvent[]): Promi
   const column = (pick: (event: NewEvent) => string | null) => sqlArray(events.map(pick))
   await sql.query(
     `insert into event (party_id, actor_kind, actor_id, actor_name, type, subject_kind, subject_id, before, after)
-     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::jsonb[])`,
+     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[], $9::json[])`,
     [
       column((event) => event.partyId),
       column((event) => event.actor.kind),

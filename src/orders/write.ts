@@ -67,7 +67,7 @@ const INSERT_SERVICES = `
       minimum_term_until = greatest(minimum_term_until, to_timestamp(term)),
       state = case when state = 'ended' and opens then 'active' else state end
     from unnest($1::uuid[], $5::float8[], $6::float8[], $7::float8[], $9::boolean[]) as c(id, starts, term, ends, opens)
-    where contract.id = c.id and c.id not in (select id from contracts) returning contract.id, contract.state),
+    where contract.id = c.id and c.id not in (select id from contracts) returning contract.id, contract.state, c.opens),
   services as (
     insert into service (id, party_id, contract_id, offering_id, price_plan_ids, family, name, config, claim_id, state,
       starts_at, ends_at, minimum_term_until, created_at)
@@ -83,7 +83,7 @@ const INSERT_SERVICES = `
       case when effective <= at then to_timestamp(at) end, after, to_timestamp(at)
     from unnest($23::uuid[], $24::uuid[], $25::uuid[], $26::uuid[], $27::text[], $28::float8[], $29::jsonb[], $30::float8[])
       as a(id, contract, service, party, kind, effective, after, at))
-  select id, state from grown`
+  select id, state from grown where not opens`
 
 interface ServiceToWrite {
   row: OrderRow

@@ -70,7 +70,8 @@ async function sweepSome(sql: Sql, now: Instant): Promise<number> {
       changed.map(({ name }) => name),
     ],
   )
-  await sql.query('update amendment set applied_at = to_timestamp($2) where id = any($1)', [
+  await sql.query('update amendment set applied_at = to_timestamp($3) where service_id = any($1) and id = any($2)', [
+    due.map(({ serviceId }) => serviceId),
     due.map(({ id }) => id),
     toEpochSeconds(now),
   ])

@@ -46,7 +46,7 @@ const TERMINATE = `
       case when t.ends <= t.now then to_timestamp(t.now) end, t.before, to_timestamp(t.now)
     from unnest($1::uuid[], $2::float8[], $3::float8[], $4::uuid[], $5::uuid[], $6::uuid[], $7::jsonb[])
       as t(id, ends, now, amendment, contract, party, before))
-  select id from ended`
+  select count(*)::integer as ended from ended`
 
 /** A termination to write. */
 export interface TerminationRow extends Omit<AmendmentRow, 'kind' | 'after'> {
@@ -57,7 +57,7 @@ export interface TerminationRow extends Omit<AmendmentRow, 'kind' | 'after'> {
 /** Companion of a release: the services end, and with their last service their contracts. */
 export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, written) => {
   const rows = written.map(({ row }) => row)
-  const terminated = sql.query<{ id: string }>(
+  const terminated = sql.query<{ ended: number }>(
     TERMINATE,
     [
       sqlArray(rows.map((row) => row.serviceId)),
@@ -71,7 +71,7 @@ export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, wr
     'terminate-services',
   )
   const done = rows.filter((row) => row.effectiveAt <= row.now)
-  const [ended, settled] = await Promise.all([
+  const [[terminations], settled] = await Promise.all([
     terminated,
     settleContracts(
       sql,
@@ -88,7 +88,7 @@ export const writeTerminations: CompanionWriter<TerminationRow> = async (sql, wr
       done.map((row) => serviceEvent(row, 'service.terminated', { endsAt: row.effectiveAt })),
     ),
   ])
-  if (ended.length < rows.length) throw new WrongState('The service is terminated already.')
+  if (terminations!.ended < rows.length) throw new WrongState('The service is terminated already.')
   await appendEvents(sql, settled)
 }
 
