@@ -49,7 +49,8 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
   try {
     await work(folder)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    // Twice: the store may still be giving a segment back, which makes the first stop half-way.
+    for (let turn = 0; turn < 2; turn++) rmSync(folder, { recursive: true, force: true })
   }
 }
 
