@@ -66,12 +66,12 @@ export class Engine implements CapacityEngine {
   #offering = false
   #freedMeanwhile = false
 
-  constructor(database: Database, clock: () => Instant) {
+  constructor(database: Database, clock: () => Instant, offers: boolean) {
     this.database = database
     this.clock = clock
     this.#pools = new KnownPools(database, this.registry, clock)
     this.#groups = new Groups(database, this.registry, this.#pools, this.#waitList)
-    this.#groups.onFreed = () => this.#offer()
+    if (offers) this.#groups.onFreed = () => this.#offer()
   }
 
   /** What this engine has done, for metrics. */
@@ -306,9 +306,15 @@ export class Engine implements CapacityEngine {
   }
 }
 
-/** Opens the engine of this process. */
-export async function openCapacityEngine(database: Database, options: { clock?: () => Instant } = {}): Promise<Engine> {
-  const engine = new Engine(database, options.clock ?? Date.now)
+/**
+ * Opens the engine of this process. Without `offers` what is given back is offered to those who wait by `sweep` alone, at
+ * the caller's instant.
+ */
+export async function openCapacityEngine(
+  database: Database,
+  options: { clock?: () => Instant; offers?: boolean } = {},
+): Promise<Engine> {
+  const engine = new Engine(database, options.clock ?? Date.now, options.offers ?? true)
   await engine.registry.refresh(database)
   return engine
 }

@@ -32,8 +32,12 @@ const AWAY_PAUSE_MS = 100
 /** How long a group waits for the next requests of those just answered: a share of the last write, and at most. */
 const GATHER_SHARE = 0.5
 const GATHER_MS = 2
-/** From how many on to be answered, half are decided while the other half is written; for fewer it does not pay. */
+/**
+ * Between how many to be answered half are decided while the other half is written. For fewer it does not pay; of more,
+ * two statements cost the database more than it gains.
+ */
 const HALVED_FROM = 4
+const HALVED_TO = 64
 /** Groups decided and not answered yet: one being written, one on top of it. */
 const FLIGHTS = 2
 /** Attempts that may end in a deadlock or an exclusion violation before each job is tried alone. */
@@ -154,7 +158,10 @@ export class Groups {
   /** How many of those to be answered make the next group. */
   #share(): number {
     const outstanding = this.#queue.length + this.#flights.reduce((sum, { group }) => sum + group.length, 0)
-    return Math.min(outstanding >= HALVED_FROM ? Math.ceil(outstanding / 2) : outstanding, LIMITS.commitBatch)
+    return Math.min(
+      outstanding >= HALVED_FROM && outstanding <= HALVED_TO ? Math.ceil(outstanding / 2) : outstanding,
+      LIMITS.commitBatch,
+    )
   }
 
   /**

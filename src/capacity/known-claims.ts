@@ -17,13 +17,13 @@ export class KnownClaims {
 
   /** Claims whole, kept or read. Those that are not there are absent. */
   async know(sql: Sql, ids: readonly string[]): Promise<Map<string, KnownClaim>> {
-    const unknown = ids.filter((id) => !this.#kept.has(id))
-    const found = await readClaims(sql, unknown)
-    for (const id of ids) {
-      const kept = this.#kept.get(id)
-      if (kept) found.set(id, kept)
-    }
-    return found
+    // Taken out before the others are read: meanwhile answers may push them out of here.
+    const kept = new Map(ids.flatMap((id) => (this.#kept.has(id) ? [[id, this.#kept.get(id)!] as const] : [])))
+    const read = await readClaims(
+      sql,
+      ids.filter((id) => !kept.has(id)),
+    )
+    return new Map([...kept, ...read])
   }
 
   /** Takes in what was just written to pools at the versions they have now. What is to be decided on later is read then. */

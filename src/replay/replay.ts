@@ -173,7 +173,12 @@ class Player {
     const clock = () => player?.played.at ?? options.start
     const desks = new Map<string, Desk>()
     for (const site of options.sites)
-      desks.set(site, { database, families, capacity: await openCapacityEngine(database, { clock }), clock })
+      desks.set(site, {
+        database,
+        families,
+        capacity: await openCapacityEngine(database, { clock, offers: false }),
+        clock,
+      })
     player = new Player(database, desks, orders, options, { tenants: parties, terms, sites })
     return player
   }
