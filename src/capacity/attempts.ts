@@ -143,6 +143,7 @@ export class Attempts {
         refused.set(job, new NotFound('party', job.task.request.partyId))
     const strangers = new Map(refused)
     group = group.filter((job) => !refused.has(job))
+    const { generation: known } = this.claims
     let claims = locked ? await readClaims(sql, ids) : await this.claims.know(sql, ids)
     await this.#registry.learnParties(
       sql,
@@ -187,6 +188,8 @@ export class Attempts {
       wanted = this.#poolsOf(group, claims, refused)
       if (locked) await sql.query('select from pool where id = any($1) order by id for update', [[...wanted]])
     }
+    // Pools were read anew on the way: a fail-over may have changed rows without their claims' versions.
+    if (!locked && this.claims.generation !== known) claims = await readClaims(sql, ids)
     return {
       world: new World(this.#registry, this.#pools.states),
       claims,

@@ -14,6 +14,8 @@ const KEPT_CLAIMS = 50_000
 
 export class KnownClaims {
   readonly #kept = new Map<string, KnownClaim>()
+  /** Rises whenever everything is forgotten: what was taken out before may be out of date. */
+  generation = 0
 
   /** Claims whole, kept or read. Those that are not there are absent. */
   async know(sql: Sql, ids: readonly string[]): Promise<Map<string, KnownClaim>> {
@@ -40,6 +42,7 @@ export class KnownClaims {
   }
 
   forget(): void {
+    this.generation++
     this.#kept.clear()
   }
 }

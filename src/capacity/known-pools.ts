@@ -77,6 +77,7 @@ export class KnownPools {
 
   /** Drops pools: they are read anew at the next use. */
   forget(ids: Iterable<number>): void {
+    this.onAnew()
     for (const id of ids) this.states.delete(id)
   }
 
