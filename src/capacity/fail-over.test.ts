@@ -69,6 +69,27 @@ test('a drill of a site with 1,000 protected claims is atomic, and fail-back res
   assert.equal(c > 0, true)
 })
 
+test('a claim made just before a failure is changed as the failure has left it', async () => {
+  const { a, home, claim, line } = await world(100)
+  const made = await claim([line(a, 10), line(home, 10, a)])
+  const failed = await failOver(engine, a, 'real', by)
+  const typeAtHome = async () =>
+    database.query(
+      `select r.type from reservation r join pool p on p.id = r.pool_id where r.claim_id = $1 and p.site_id = $2`,
+      [made.id, home],
+    )
+  assert.deepEqual(await typeAtHome(), [{ type: 'firm' }])
+  await engine.release(made.id, Date.now() + DAY_MS, SYSTEM)
+  assert.deepEqual(await typeAtHome(), [{ type: 'firm' }])
+  const fresh = await openCapacityEngine(database)
+  const from = Date.now()
+  assert.deepEqual(await engine.availability(home, from, FOREVER), await fresh.availability(home, from, FOREVER))
+  await fresh.close()
+  await audited()
+  await endFailOver(engine, failed.id, by)
+  await audited()
+})
+
 test('a failure leaves others unprotected, the newest first, says so, and keeps the way back open', async () => {
   const { a, b, c, home, claim, line, free } = await world(100)
   await claim([line(a, 80), line(home, 80, a)])
