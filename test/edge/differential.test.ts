@@ -220,7 +220,6 @@ for (const oneReadBuffer of [false, true])
 
     test('any stream of requests gets the same answers both ways', { timeout: 120_000 }, async () => {
       assert.equal(ways.front.fast.sharesReadBuffer, oneReadBuffer)
-      let forgotten = 0
       await fc.assert(
         fc.asyncProperty(stream, async ({ requests, cuts }) => {
           const pieces = cut(requests.map(({ text }) => text).join(''), cuts)
@@ -228,17 +227,9 @@ for (const oneReadBuffer of [false, true])
           // One after the other, so that neither waits for the other's fill.
           const fast = await exchange(ways.port.fast, pieces)
           const exact = await exchange(ways.port.exact, pieces)
-          const [ofFast, ofExact] = [comparable(answersIn(fast, methods)), comparable(answersIn(exact, methods))]
-          // node:http, when the end of the connection and junk before it come together, now and then forgets to say 400
-          // behind answers that are all there.
-          if (ofFast.length === ofExact.length + 1 && ofFast.at(-1)!.status === 400) {
-            forgotten++
-            ofFast.pop()
-          }
-          assert.deepEqual(ofFast, ofExact)
+          assert.deepEqual(comparable(answersIn(fast, methods)), comparable(answersIn(exact, methods)))
         }),
         { numRuns: RUNS, seed: SEED },
       )
-      assert.ok(forgotten <= RUNS / 100, `${forgotten} closing 400s forgotten`)
     })
   })

@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import { type Duplex, type Readable, Transform } from 'node:stream'
 import type { EdgeRequest, Fields, Handler, Reply } from '../message.ts'
+import { Ended } from './ended.ts'
 import type { FrontLimits } from './limits.ts'
 import { lingerAfter } from './linger.ts'
 import { peerOf } from './peer.ts'
@@ -61,8 +62,17 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
   server.maxHeadersCount = limits.fieldsMax + 1
   // Who has said all and closed its half is still answered (RFC 9112 §9.6), as on the fast way.
   ;(server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
-  /** Connections on which something broken came: what they still send is nothing to anybody. */
+  /** Connections that end with a refusal under way: what they still send is nothing to anybody. */
   const ending = new WeakSet<Duplex>()
+
+  // What node:http calls behind a last answer. What the client still sends is read, but is no request any more.
+  server.on('connection', (socket: Socket) => {
+    if (socket instanceof Ended) return
+    socket.destroySoon = () => {
+      ending.add(socket)
+      lingerAfter(socket, null)
+    }
+  })
 
   /** Puts an answer behind those that are under way on its connection. */
   const enqueue = (message: IncomingMessage, response: ServerResponse): Set<ServerResponse> => {
@@ -73,7 +83,7 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     response.once('close', () => open.delete(response))
     return open
   }
-  const take = (message: IncomingMessage, response: ServerResponse, open = enqueue(message, response)) => {
+  const take = (message: IncomingMessage, response: ServerResponse, open: ReadonlySet<ServerResponse>) => {
     const { socket } = message
     response.sendDate = false
     // Once the client has closed its half, its last request is the one that ends the connection.
@@ -82,6 +92,8 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     const reply = new ExactReply(message, response, isFirst, isLast)
     const understood = judge(message, limits)
     if (understood instanceof Refused) {
+      // The answer says that it is the last one (RFC 9112 §9.6).
+      if (understood.status >= 400) ending.add(socket)
       reply.refuse(understood)
       return
     }
@@ -95,19 +107,27 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     }
     handler.serve(request, reply)
   }
-  server.on('request', (message: IncomingMessage, response: ServerResponse) => take(message, response))
+  const takeNext = (message: IncomingMessage, response: ServerResponse) => {
+    if (!ending.has(message.socket)) take(message, response, enqueue(message, response))
+  }
+  server.on('request', takeNext)
+  server.on('checkExpectation', takeNext)
   server.on('checkContinue', (message: IncomingMessage, response: ServerResponse) => {
+    // Continue only what will be taken: a refused request keeps its body to itself.
+    if (ending.has(message.socket) || judge(message, limits) instanceof Refused) {
+      takeNext(message, response)
+      return
+    }
     const before = [...(underWay.get(message.socket) ?? [])]
     const open = enqueue(message, response)
     // Said while an answer before it is under way, node:http would put it into the middle of that one's successor.
-    whenClosed(before, () => {
-      // Continue only what will be taken: a refused request keeps its body to itself.
-      if (!(judge(message, limits) instanceof Refused)) response.writeContinue()
+    whenOver(before, 'close', () => {
+      response.writeContinue()
       take(message, response, open)
     })
   })
-  server.on('checkExpectation', (message: IncomingMessage, response: ServerResponse) => take(message, response))
   server.on('upgrade', (message: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (ending.has(socket)) return
     const understood = judge(message, limits)
     if (understood instanceof Refused || understood.framing.kind !== 'none' || handler.upgrade === undefined) {
       const refused = understood instanceof Refused ? understood : new Refused(400, 'this cannot be upgraded')
@@ -118,6 +138,7 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
     handler.upgrade({ ...rest, client: peerOf(socket), receivedAt: Date.now(), body: null }, socket, head)
   })
   server.on('connect', (message: IncomingMessage, socket: Duplex) => {
+    if (ending.has(socket)) return
     const understood = judge(message, limits)
     const refused = understood instanceof Refused ? understood : new Refused(405, 'CONNECT is not served')
     lingerAfter(socket, refusalBytes(refused))
@@ -125,12 +146,13 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
   server.on('clientError', (fault: Error & { code?: string }, socket: Duplex) => {
     // Answers before the broken bytes still go out. Where these belong to the body of a request that the flow has, only
     // an answer that has not begun can say what is wrong.
-    if (ending.has(socket)) return
+    // Bytes behind a request that said close are no request (RFC 9112 §9.6).
+    if (ending.has(socket) || fault.code === 'HPE_CLOSED_CONNECTION') return
     ending.add(socket)
     const open = [...(underWay.get(socket) ?? [])]
     const broken = open.find((response) => !response.req.complete)
     const before = open.filter((response) => response !== broken)
-    whenClosed(before, () => {
+    whenOver(before, broken === undefined ? 'finish' : 'close', () => {
       if (!broken?.headersSent && socket.writable) lingerAfter(socket, refusalBytes(refusalOf(fault)))
       else (socket as Socket).destroySoon()
     })
@@ -139,15 +161,20 @@ export function createExactServer({ handler, limits, closing = () => false }: Ex
   return server
 }
 
-/** Calls back once all these answers are over: at once when there are none. */
-function whenClosed(responses: readonly ServerResponse[], callback: () => void): void {
-  let left = responses.length
-  if (left === 0) callback()
-  for (const response of responses)
-    response.once('close', () => {
-      left--
-      if (left === 0) callback()
-    })
+/**
+ * Calls back once all these answers are over, at once when there are none. At 'finish' that is before node:http closes the
+ * connection behind the last answer, which it does when the client has closed its half; at 'close' it is after.
+ */
+function whenOver(responses: readonly ServerResponse[], event: 'finish' | 'close', callback: () => void): void {
+  const left = new Set(responses)
+  if (left.size === 0) callback()
+  for (const response of responses) {
+    const over = () => {
+      if (left.delete(response) && left.size === 0) callback()
+    }
+    response.prependOnceListener(event, over)
+    response.once('close', over)
+  }
 }
 
 /** The status for what the parser or its clock found wrong. */

@@ -278,7 +278,8 @@ export class FastConnection {
   /** The client sends no more; what it asked for is still answered (RFC 9112 §9.6). */
   readonly #onEnd = (): void => {
     this.#inputEnded = true
-    if (!this.busy && !this.handed) this.#finish()
+    // Requests may still wait here for their turn.
+    this.#onward()
   }
 
   readonly #onClose = (): void => {

@@ -162,11 +162,13 @@ export class Front {
       this.#exact.emit('connection', new Ended(socket, bytes))
       return
     }
+    // Paused until all is in place: bytes given to a flowing socket are read at once, before it stands at its start, and
+    // node:http cannot stop a socket that begins to flow only after it asked for a pause.
+    socket.pause()
     if (speaks2) this.#exact2.accept(socket)
     else this.#exact.emit('connection', socket)
-    // In this order: the bytes may end in an upgrade, and what comes behind it must wait for whoever takes that.
-    socket.resume()
     socket.unshift(bytes)
+    socket.resume()
   }
 
   /** Ends what takes too long. Called each second; `now` in epoch milliseconds. */
