@@ -191,12 +191,10 @@ async function run(options: RunOptions): Promise<void> {
     print('Ctrl-C ends it.')
   }
   process.on('SIGHUP', () => {
-    try {
-      edge.reload()
-      process.stderr.write('The configuration was read again and is in force.\n')
-    } catch (error) {
-      process.stderr.write(`${(error as Error).message}\n`)
-    }
+    edge.reload().then(
+      () => process.stderr.write('The configuration was read again and is in force.\n'),
+      (error: Error) => process.stderr.write(`${error.message}\n`),
+    )
   })
   await new Promise<void>((resolve) => {
     let asked = false

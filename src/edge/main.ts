@@ -1,29 +1,23 @@
 /**
- * Starts an edge: a configuration, its properties and origin pools, the store, the flow, the fronts on their listeners, and
- * the admin listener. `izumi edge` and the tests start it the same way. A new configuration is read and checked whole before
- * any of it takes effect; a wrong one changes nothing.
+ * Starts an edge: what serves, and the admin listener beside it. `izumi edge`, nodes of a control plane and the tests start
+ * it the same way. A new configuration is read and checked whole before any of it takes effect; a wrong one changes nothing.
  */
 import { randomBytes } from 'node:crypto'
-import { dirname, resolve } from 'node:path'
-import { BadInput } from '../core/errors.ts'
+import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { BadInput, Refusal } from '../core/errors.ts'
+import { purgeOf } from './admin/purge.ts'
 import { type AdminServer, startAdmin } from './admin/server.ts'
-import { type CountryOf, openCountries } from './config/countries.ts'
-import { certificatesOf, limitsOf } from './config/front.ts'
-import { compileConfig, type LoadedConfig, loadConfig } from './config/load.ts'
-import { poolOf } from './config/pool.ts'
-import type { EdgeConfig, PropertyConfig } from './config/schema.ts'
-import { bytes } from './config/units.ts'
-import { Flow } from './flow/flow.ts'
-import type { Certificate } from './front/certificates.ts'
-import { Front } from './front/front.ts'
-import { PreparedHits } from './front/hits.ts'
-import { Listener, type TlsSettings } from './front/listener.ts'
-import type { OriginPool, Properties } from './message.ts'
-import { Sight } from './sight/sight.ts'
-import { type EdgeStore, openStore } from './store/store.ts'
+import type { EdgeConfig } from './config/schema.ts'
+import { checkGiven, type Given, Serving, splitAddress } from './serving.ts'
+import type { UsageSlot } from './sight/slots.ts'
+import type { EdgeStore } from './store/store.ts'
 
-/** Where the configuration comes from: a file, or one origin that every host name is served from. */
-export type EdgeSource = { file: string } | { origin: string }
+/**
+ * Where the configuration comes from: a file; one origin that every host name is served from; or its text, given by whoever
+ * starts the edge and keeps it up to date, with a folder of the edge's own.
+ */
+export type EdgeSource = { file: string } | { origin: string } | { text: string; folder: string }
 
 export interface EdgeOptions {
   /** `host:port`; overrides `listen.http` of the file. */
@@ -34,6 +28,15 @@ export interface EdgeOptions {
   oneReadBuffer?: boolean
 }
 
+/** What to purge; what is not in the configuration (any more) may be named too. */
+export type PurgeOrder = (
+  | { url: string }
+  | { tag: string; property?: string }
+  | { prefix: string }
+  | { property: string }
+  | { all: true }
+) & { soft?: boolean }
+
 export interface Edge {
   /** Where it listens, as addresses to open. */
   readonly addresses: {
@@ -43,114 +46,91 @@ export interface Edge {
   }
   readonly store: EdgeStore
   /** Reads the file again. @throws ConfigRefused and stays as it was */
-  reload(): void
+  reload(): Promise<void>
+  /** Checked whole, in force everywhere when it resolves. @throws ConfigRefused and stays as it was */
+  apply(text: string): Promise<void>
+  /** In force everywhere, and for answers under way, when it resolves; also after a crash. */
+  purge(order: PurgeOrder): Promise<{ objects: number }>
+  readonly usage: {
+    /** Closed slots that were not taken, oldest first, some thousands at a time. */
+    pending(): Promise<UsageSlot[]>
+    /** They are counted elsewhere and forgotten here. */
+    taken(ids: readonly string[]): Promise<void>
+  }
+  /** The open slot so far. */
+  live(): Promise<UsageSlot[]>
   /** Takes no more connections and lets those that are open finish what they do. */
   drain(): Promise<void>
   /** Ends at once, but whole: what was stored stays stored. */
   close(): Promise<void>
 }
 
-const DEFAULT_LISTEN = '127.0.0.1:8081'
 const DEFAULT_ADMIN = '127.0.0.1:8082'
-const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
-/** The name in Cache-Status, Via and CDN-Loop. */
-const NAME = 'izumi'
 
 /** @throws BadInput, ConfigRefused, or the system's error when it cannot listen */
 export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): Promise<Edge> {
-  const folder = 'file' in source ? dirname(source.file) : '.'
-  const pools = new Pools(folder)
-  const countryOf = lateCountries()
-  const load = (): LoadedConfig => {
-    const given = { countryOf, poolOf: (property: PropertyConfig) => pools.of(property) }
-    return 'file' in source
-      ? loadConfig(source.file, given)
-      : compileConfig(
-          JSON.stringify({ properties: [{ name: 'site', hosts: ['*'], origin: originOf(source.origin) }] }),
-          '--origin',
-          given,
-        )
+  const given = givenBy(source)
+  const serving = await Serving.open(given, {
+    listen: options.listen,
+    oneReadBuffer: options.oneReadBuffer,
+    ticketKeys: randomBytes(48),
+    isManaged: 'text' in source,
+  })
+  /** One new configuration after the other. */
+  let applying: Promise<void> = Promise.resolve()
+  const apply = (next: () => Given): Promise<void> => {
+    const applied = applying.then(async () => {
+      await serving.prepare(next())
+      serving.commit()
+    })
+    applying = applied.catch(() => {})
+    return applied
   }
-  let current = load()
-  pools.settle()
-  const { config } = current
-  const properties: Properties = { find: (host, scheme) => current.properties.find(host, scheme) }
-  const certificates = certificatesOf(config.certificates, folder)
-  const store = await openStore({
-    memoryBytes: bytes(config.store?.memory ?? DEFAULT_MEMORY_BYTES),
-    disk: config.store?.disk
-      ? { folder: resolve(folder, config.store.disk.folder), sizeBytes: bytes(config.store.disk.size) }
-      : null,
-  })
-  const sight = new Sight({
-    folder: config.usage ? resolve(folder, config.usage.folder) : null,
-    log: config.log
-      ? { file: config.log.file ? resolve(folder, config.log.file) : null, sample: config.log.sample ?? 1 }
-      : null,
-  })
-  const flow = new Flow({ name: NAME, store, properties, finished: sight.finished })
-  const front = new Front({
-    handler: flow,
-    limits: limitsOf(config.limits),
-    hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME, sight }),
-  })
-  if (options.oneReadBuffer !== false) await front.shareReadBuffer()
-  const listeners: Listener[] = []
-  const ticketKeys = randomBytes(48)
   const reload = () => {
-    const next = load()
-    if (next.config.listen?.https) {
-      const tls = tlsOf(next.config, certificatesOf(next.config.certificates, folder), ticketKeys)
-      for (const listener of listeners) listener.setTls(tls)
-    }
-    current = next
-    pools.settle()
-    sight.reopen()
+    if (!('file' in source)) throw new Refusal('no-file', 409, 'This edge was started without a configuration file.')
+    return apply(() => givenBy(source))
+  }
+  const purge = async (order: unknown, strict: boolean) => {
+    const selector = purgeOf(order, serving.loaded.properties, strict)
+    const { objects } = serving.store.purge(selector)
+    await serving.store.settled()
+    return { purged: selector, objects: objects ?? 0 }
   }
 
   let admin: AdminServer | null = null
   const close = async () => {
-    for (const listener of listeners) listener.close()
     await admin?.close()
-    front.close()
-    pools.close()
-    await sight.close()
-    await store.close()
+    await serving.close()
   }
   try {
-    const open = async (addresses: readonly string[], tls: TlsSettings | null): Promise<string[]> => {
-      const opened: string[] = []
-      for (const each of addresses) {
-        const { host: address, port } = splitAddress(each)
-        const listener = await Listener.open(front, { address, port, tls, proxies: config.listen?.proxies ?? null })
-        listeners.push(listener)
-        opened.push(`${tls === null ? 'http' : 'https'}://${addressOf(listener)}`)
-      }
-      return opened
-    }
-    const wanted = options.listen ?? config.listen?.http ?? (config.listen?.https ? [] : DEFAULT_LISTEN)
-    const http = await open([wanted].flat(), null)
-    const https = config.listen?.https
-      ? await open([config.listen.https].flat(), tlsOf(config, certificates, ticketKeys))
-      : []
-    const adminAt = options.admin ?? config.listen?.admin ?? DEFAULT_ADMIN
+    await serving.listen()
+    const adminAt = options.admin ?? serving.loaded.config.listen?.admin ?? DEFAULT_ADMIN
     if (adminAt !== false)
       admin = await startAdmin(splitAddress(adminAt), {
-        store,
-        table: () => current.properties,
-        sight,
-        front,
-        reload: 'file' in source ? reload : null,
+        store: serving.store,
+        table: () => serving.loaded.properties,
+        sight: serving.sight,
+        front: serving.front,
+        purge: (body) => purge(body, true),
+        reload,
       })
     return {
-      addresses: { http, https, admin: admin?.url ?? null },
-      store,
-      reload,
+      get addresses() {
+        return { ...serving.addresses, admin: admin?.url ?? null }
+      },
+      store: serving.store,
+      reload: async () => reload(),
+      apply: (text) => apply(() => ({ ...given, text })),
+      purge: async (order) => ({ objects: (await purge(order, false)).objects }),
+      usage: {
+        pending: async () => serving.sight.pending(),
+        taken: async (ids) => serving.sight.taken(ids),
+      },
+      live: async () => serving.sight.live(),
       close,
       drain: async () => {
-        for (const listener of listeners) listener.close()
-        await front.drain()
-        await close()
+        await serving.drain()
+        await admin?.close()
       },
     }
   } catch (error) {
@@ -159,55 +139,20 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
   }
 }
 
-/** Reads and checks a file as a start would, pages, secrets and certificates included. @throws BadInput, ConfigRefused */
-export function checkEdge(file: string): EdgeConfig {
-  const pools = new Pools(dirname(file))
+/** Reads and checks a file as a start would. @throws BadInput, ConfigRefused */
+export const checkEdge = (file: string): EdgeConfig => checkGiven(givenBy({ file }))
+
+function givenBy(source: EdgeSource): Given {
+  if ('text' in source) return { text: source.text, name: 'configuration', folder: source.folder }
+  if ('origin' in source) {
+    const property = { name: 'site', hosts: ['*'], origin: originOf(source.origin) }
+    return { text: JSON.stringify({ properties: [property] }), name: '--origin', folder: '.' }
+  }
   try {
-    const { config } = loadConfig(file, { countryOf: () => null, poolOf: (property) => pools.of(property) })
-    certificatesOf(config.certificates, dirname(file))
-    return config
-  } finally {
-    pools.settle()
-    pools.close()
+    return { text: readFileSync(source.file, 'utf8'), name: source.file, folder: dirname(source.file) }
+  } catch (error) {
+    throw new BadInput(source.file, `the file cannot be read (${(error as Error).message})`, 'an edge.yaml')
   }
-}
-
-/** Pools by what the configuration says of them, so that a reload keeps the connections of what has not changed. */
-class Pools {
-  #inUse = new Map<string, OriginPool>()
-  #asked = new Map<string, OriginPool>()
-  /** What file names in the configuration are relative to. */
-  readonly #folder: string
-
-  constructor(folder: string) {
-    this.#folder = folder
-  }
-
-  of(property: PropertyConfig): OriginPool {
-    const key = JSON.stringify(property.origin)
-    const pool = this.#asked.get(key) ?? this.#inUse.get(key) ?? poolOf(property.name, property.origin, this.#folder)
-    this.#asked.set(key, pool)
-    return pool
-  }
-
-  /** What was asked for since the last time is in use from now on; pools that nobody asked for are closed. */
-  settle(): void {
-    const kept = new Set(this.#asked.values())
-    for (const pool of this.#inUse.values()) if (!kept.has(pool)) pool.close()
-    this.#inUse = this.#asked
-    this.#asked = new Map()
-  }
-
-  close(): void {
-    for (const pool of this.#inUse.values()) pool.close()
-  }
-}
-
-/** `ticketKeys` stay the same as long as the edge runs, so that a reload ends no session. */
-function tlsOf({ tls, listen }: EdgeConfig, certificates: readonly Certificate[], ticketKeys: Buffer): TlsSettings {
-  if (certificates.length === 0)
-    throw new BadInput('certificates', `there is none for ${listen?.https}`, 'a list of certificate and key files')
-  return { certificates, minVersion: tls?.minimum === '1.3' ? 'TLSv1.3' : 'TLSv1.2', ticketKeys }
 }
 
 function originOf(origin: string): string {
@@ -219,35 +164,4 @@ function originOf(origin: string): string {
       'an address such as http://127.0.0.1:3000, without a path',
     )
   return written.replace(/\/$/, '')
-}
-
-/** The country database is opened at the first rule that asks for it. */
-function lateCountries(): CountryOf {
-  let countries: CountryOf | null = null
-  return (address) => {
-    countries ??= openCountries()
-    return countries(address)
-  }
-}
-
-interface ListenAt {
-  host: string
-  port: number
-}
-
-/** `127.0.0.1:8081` or `[::1]:8081`. */
-function splitAddress(address: string): ListenAt {
-  const found = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(address)
-  if (found === null || Number(found[3]) > 65_535)
-    throw new BadInput(
-      'listen',
-      `${address} is no address to listen at`,
-      'host:port such as 127.0.0.1:8081 or [::1]:8081',
-    )
-  return { host: (found[1] ?? found[2])!, port: Number(found[3]) }
-}
-
-function addressOf(listener: Listener): string {
-  const { address, family, port } = listener.address
-  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
 }

@@ -144,7 +144,7 @@ test('figures and health', async () => {
 test('a wrong file changes nothing, a right one is in force at once, and what is stored stays', async () => {
   await get('/kept')
   writeFileSync(file, text('      - when: { pth: / }\n'))
-  assert.throws(() => edge.reload(), ConfigRefused)
+  await assert.rejects(edge.reload(), ConfigRefused)
   const refused = await admin('/reload', {})
   assert.equal(refused.status, 400)
   assert.match(

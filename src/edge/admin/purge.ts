@@ -18,8 +18,11 @@ const TEXT_LENGTH = 8_192
 const EXPECTED =
   'one of {"url": …}, {"tag": …}, {"tag": …, "property": …}, {"group": …, "origin": …}, {"prefix": …}, {"property": …}, {"all": true}, each with "soft": true if wanted'
 
-/** @throws BadInput, NotFound */
-export function purgeOf(body: unknown, table: PropertyTable): PurgeSelector {
+/**
+ * `strict`: a property or host that the configuration does not have is told of; otherwise it is purged all the same, since
+ * what it had may still be stored. @throws BadInput, NotFound
+ */
+export function purgeOf(body: unknown, table: PropertyTable, strict = true): PurgeSelector {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new BadInput('body', 'it is no object', EXPECTED)
   const given = body as Record<string, unknown>
@@ -35,11 +38,11 @@ export function purgeOf(body: unknown, table: PropertyTable): PurgeSelector {
   }
   const text = given as Record<string, string>
   const soft = given.soft === true
-  if (text.property !== undefined && !table.all.some(({ name }) => name === text.property))
+  if (strict && text.property !== undefined && !table.all.some(({ name }) => name === text.property))
     throw new NotFound('property', text.property)
   switch (kind) {
     case 'url':
-      return { url: keyOf(text.url!, table), soft }
+      return { url: keyOf(text.url!, table, strict), soft }
     case 'group':
       if (text.origin === undefined) throw new BadInput('origin', 'it is missing', 'the host that the group belongs to')
       return { group: text.group!, origin: text.origin.replace(/^https?:\/\//, ''), soft }
@@ -59,11 +62,14 @@ export function purgeOf(body: unknown, table: PropertyTable): PurgeSelector {
 }
 
 /** The first line of the cache key of a URL. */
-function keyOf(url: string, table: PropertyTable): string {
+function keyOf(url: string, table: PropertyTable, strict: boolean): string {
   const base = baseOfUrl(url)
   const slash = base.indexOf('/')
   const host = base.slice(0, slash)
   const property = table.compiled(host)
-  if (property === null) throw new NotFound('property for the host', host)
+  if (property === null) {
+    if (strict) throw new NotFound('property for the host', host)
+    return base
+  }
   return property.keyBase(host, /^https:/i.test(url) ? 'https' : 'http', base.slice(slash))
 }

@@ -6,20 +6,20 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { BadInput, NotFound, Refusal } from '../../core/errors.ts'
 import type { PropertyTable } from '../config/properties.ts'
 import type { Front } from '../front/front.ts'
-import type { EdgeRequest } from '../message.ts'
+import type { EdgeRequest, PurgeSelector } from '../message.ts'
 import { explain } from '../sight/explain.ts'
 import type { Sight } from '../sight/sight.ts'
 import type { EdgeStore } from '../store/store.ts'
 import { figures } from './figures.ts'
-import { purgeOf } from './purge.ts'
 
 export interface AdminOptions {
   store: EdgeStore
   table: () => PropertyTable
   sight: Sight
   front: Front
-  /** Null: there is no file to read again. */
-  reload: (() => void) | null
+  /** In force everywhere when it resolves. */
+  purge(body: unknown): Promise<{ purged: PurgeSelector; objects: number }>
+  reload(): Promise<void>
 }
 
 export interface AdminServer {
@@ -75,15 +75,11 @@ async function answer(message: IncomingMessage, options: AdminOptions): Promise<
       return [200, explain(askedBy(searchParams), options.table(), options.store)]
     case 'POST /purge': {
       const started = performance.now()
-      const purge = purgeOf(await bodyOf(message), options.table())
-      const { objects } = options.store.purge(purge)
-      await options.store.settled()
-      return [200, { purged: purge, objects, milliseconds: Math.round((performance.now() - started) * 1_000) / 1_000 }]
+      const purged = await options.purge(await bodyOf(message))
+      return [200, { ...purged, milliseconds: Math.round((performance.now() - started) * 1_000) / 1_000 }]
     }
     case 'POST /reload':
-      if (options.reload === null)
-        throw new Refusal('no-file', 409, 'This edge was started without a configuration file.')
-      options.reload()
+      await options.reload()
       return [200, { properties: options.table().all.length }]
     default:
       throw new NotFound('admin command', `${message.method} ${pathname}`)

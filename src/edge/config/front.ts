@@ -37,10 +37,13 @@ export function limitsOf(config: EdgeConfig['limits']): FrontLimits {
   }
 }
 
-/** Certificates with their keys, read from their files. @throws BadInput naming the file */
+/** Certificates with their keys, read from their files or as they stand there. @throws BadInput naming the file */
 export function certificatesOf(config: EdgeConfig['certificates'], folder: string): Certificate[] {
   return (config ?? []).map((each, at) => {
-    const pem = (name: 'certificate' | 'key') => readPem(resolve(folder, each[name]), `certificates[${at}].${name}`)
+    const pem = (name: 'certificate' | 'key') =>
+      each[name].includes('-----BEGIN ')
+        ? each[name]
+        : readPem(resolve(folder, each[name]), `certificates[${at}].${name}`)
     const certificate = pem('certificate')
     return { certificate, key: pem('key'), names: each.names ?? namesIn(certificate) }
   })

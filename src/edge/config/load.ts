@@ -1,19 +1,23 @@
-/** From an edge.yaml to the table of its properties: read, checked, compiled. All faults are told of in one refusal. */
-import { readFileSync } from 'node:fs'
+/** From the text of an edge.yaml to the table of its properties: read, checked, compiled. All faults are told of in one refusal. */
 import { dirname } from 'node:path'
-import { BadInput } from '../../core/errors.ts'
 import type { OriginPool } from '../message.ts'
 import { CompiledProperty } from './compile.ts'
 import type { CountryOf } from './countries.ts'
 import { PropertyTable } from './properties.ts'
+import { RateLimit } from './rate.ts'
 import { ConfigFaultAt, readConfig } from './read.ts'
 import type { EdgeConfig, PropertyConfig } from './schema.ts'
+import type { CompileContext } from './settings.ts'
 
 export interface LoadOptions {
   countryOf: CountryOf
   /** The pool of a property; what it throws is told of at the property's `origin`. */
   poolOf: (property: PropertyConfig) => OriginPool
+  /** What file names in it are relative to. */
+  folder?: string
   environment?: Record<string, string | undefined>
+  /** The rate limit of this name, which a reload keeps; a new one where it is left out. */
+  limitOf?: (name: string, make: () => RateLimit) => RateLimit
 }
 
 export interface LoadedConfig {
@@ -21,26 +25,23 @@ export interface LoadedConfig {
   readonly properties: PropertyTable
 }
 
-/** @throws BadInput when there is no such file, ConfigRefused when it is wrong */
-export function loadConfig(file: string, options: LoadOptions): LoadedConfig {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new BadInput(file, `the file cannot be read (${(error as Error).message})`, 'an edge.yaml')
-  }
-  return compileConfig(text, file, options)
-}
-
-/** The same from text; pages are looked for beside `file`. @throws ConfigRefused */
-export function compileConfig(text: string, file: string, options: LoadOptions): LoadedConfig {
-  const { config, refuse } = readConfig(text, file)
+/** `name`: of the file, for messages; pages are looked for beside it unless `folder` says where. @throws ConfigRefused */
+export function compileConfig(text: string, name: string, options: LoadOptions): LoadedConfig {
+  const { config, refuse } = readConfig(text, name)
   const faults: ConfigFaultAt[] = []
-  const context = {
-    folder: dirname(file),
+  const limitsSaid = new Map<string, number>()
+  const context: CompileContext = {
+    folder: options.folder ?? dirname(name),
     environment: options.environment ?? process.env,
-    fault: (path: (string | number)[], problem: string, expected: string) =>
-      void faults.push(new ConfigFaultAt(path, problem, expected)),
+    limitOf: (path, said, rule) => {
+      // Rules move as others come before them, so a limit is known by its property and what it says.
+      const alike = JSON.stringify([config.properties[path[1] as number]!.name, said])
+      const before = limitsSaid.get(alike) ?? 0
+      limitsSaid.set(alike, before + 1)
+      const make = () => new RateLimit(rule)
+      return options.limitOf?.(`${alike}${before}`, make) ?? make()
+    },
+    fault: (path, problem, expected) => void faults.push(new ConfigFaultAt(path, problem, expected)),
   }
   const names = new Map<string, number>()
   const hosts = new Map<string, string>()

@@ -347,11 +347,21 @@ export const EdgeConfig = closed({
   certificates: optional(
     list(
       closed({
-        certificate: Type.String({ description: 'a PEM file with the chain' }),
-        key: Type.String({ description: 'a PEM file' }),
+        certificate: Type.String({ description: 'a PEM file with the chain, or the PEM text itself' }),
+        key: Type.String({ description: 'a PEM file, or the PEM text itself' }),
         names: optional(list(Type.String(), 'host names; otherwise those of the certificate')),
       }),
-      'certificate and key files',
+      'certificates and their keys',
+    ),
+  ),
+  acmeChallenges: optional(
+    list(
+      closed({
+        host: Type.String({ maxLength: 253, description: 'the host name that is to be proved' }),
+        token: Type.String({ pattern: '^[A-Za-z0-9_-]{1,512}$', description: 'the token of the challenge' }),
+        answer: Type.String({ maxLength: 4_096, description: 'the key authorization' }),
+      }),
+      'answers to /.well-known/acme-challenge/TOKEN (RFC 8555 §8.3): host, token, answer',
     ),
   ),
   tls: optional(
@@ -400,7 +410,6 @@ export const EdgeConfig = closed({
   ),
   usage: optional(closed({ folder: Type.String() }, 'where usage is kept, in slots of five minutes: folder')),
   properties: Type.Array(PropertyConfig, {
-    minItems: 1,
     maxItems: CONFIG_LIMITS.properties,
     description: 'a list of properties, each with name, hosts and origin',
   }),

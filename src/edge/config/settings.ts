@@ -9,7 +9,7 @@ import { resolve } from 'node:path'
 import type { AnswerPlan, CachingRules, ContentCoding, EdgeRequest, FieldChange, Fields } from '../message.ts'
 import { type KeyRule, keyRule } from './key.ts'
 import { addressList, type Subject } from './match.ts'
-import { RateLimit } from './rate.ts'
+import type { RateLimit, RateRule } from './rate.ts'
 import type {
   AccessConfig,
   CachingConfig,
@@ -29,6 +29,8 @@ export interface CompileContext {
   /** Files are named relative to it. */
   folder: string
   environment: Record<string, string | undefined>
+  /** The limit that is said at `path`: the one that was there before, with its counts, if it reads the same. */
+  limitOf(path: (string | number)[], said: RateLimitConfig, rule: RateRule): RateLimit
   /** Faults are collected, so that one run tells of all. */
   fault(path: (string | number)[], problem: string, expected: string): void
 }
@@ -133,7 +135,7 @@ export function compileSettings(
     overlay.signed = () => rule
   }
   if (rateLimit !== undefined) {
-    const rule = rateOf(rateLimit)
+    const rule = rateOf(rateLimit, path, context)
     overlay.rate = () => rule
   }
   if (errorPages !== undefined) {
@@ -287,9 +289,9 @@ function signedOf(config: SignedConfig, path: (string | number)[], context: Comp
   }
 }
 
-function rateOf(config: RateLimitConfig): Settings['rate'] {
+function rateOf(config: RateLimitConfig, path: (string | number)[], context: CompileContext): Settings['rate'] {
   const perSeconds = Math.max(0.001, seconds(config.per))
-  const limit = new RateLimit({
+  const limit = context.limitOf(path, config, {
     requestsPerSecond: config.requests / perSeconds,
     burst: config.burst ?? config.requests,
   })

@@ -14,6 +14,7 @@ import { requestDirectives } from '../http/cache-control.ts'
 import { firstValue, hasField, without } from '../http/fields.ts'
 import { parseRange } from '../http/ranges.ts'
 import type {
+  AnswerPlan,
   CacheResult,
   EdgeRequest,
   Fields,
@@ -37,6 +38,7 @@ import { judge, select, type Verdict } from '../policy/judge.ts'
 import { passesOf } from '../policy/loop.ts'
 import { storable } from '../policy/storable.ts'
 import { namesOf } from '../policy/vary.ts'
+import { type Challenges, isChallenge } from './challenges.ts'
 import { withChosenCoding } from './coding.ts'
 import { combine } from './combine.ts'
 import { deliver } from './deliver.ts'
@@ -55,6 +57,8 @@ export interface FlowOptions {
   readonly store: Store
   readonly properties: Properties
   readonly finished?: (finished: Finished) => void
+  /** Asked for targets of ACME challenges only. */
+  readonly challenges?: Challenges
 }
 
 /**
@@ -72,6 +76,7 @@ export class Flow implements Handler, Surroundings {
   readonly store: Store
   readonly #properties: Properties
   readonly #identity: Identity
+  readonly #challenges: Challenges
   readonly #fills = new Map<string, Fill[]>()
   readonly #passes = new Passes()
   /** Objects whose origin gives no ranges. */
@@ -83,12 +88,20 @@ export class Flow implements Handler, Surroundings {
   constructor(options: FlowOptions) {
     this.store = options.store
     this.#properties = options.properties
+    this.#challenges = options.challenges ?? (() => null)
     this.#identity = { name: options.name, finished: options.finished ?? null }
   }
 
   serve(request: EdgeRequest, reply: Reply): void {
     const exchange = new Exchange(request, reply, this.#identity)
     const property = this.#properties.find(request.host, request.scheme)
+    const challenged = isChallenge(request.target)
+    const proof = challenged ? this.#challenges(request) : null
+    if (proof !== null) {
+      exchange.property = property?.name ?? null
+      answerByPlan(exchange, proof, 'challenge')
+      return
+    }
     if (property === null) {
       refuse(exchange, 421, { detail: 'no-property' })
       return
@@ -98,12 +111,12 @@ export class Flow implements Handler, Surroundings {
       refuse(exchange, 508, { detail: 'loop' })
       return
     }
-    const plan = property.plan(request)
-    if (plan.kind === 'answer') {
-      const body = typeof plan.body === 'string' ? Buffer.from(plan.body) : plan.body
-      exchange.answer(plan.status, plan.fields, body, 'answer', { detail: 'property' })
+    const planned = property.plan(request)
+    if (planned.kind === 'answer') {
+      answerByPlan(exchange, planned, 'property')
       return
     }
+    const plan = challenged ? { ...planned, caching: { ...planned.caching, enabled: false } } : planned
     exchange.plan = plan
     const mayBeStored = (request.method === 'GET' || request.method === 'HEAD') && request.body === null
     if (mayBeStored) {
@@ -404,6 +417,10 @@ export class Flow implements Handler, Surroundings {
     if (left.length === 0) this.#fills.delete(key)
     else this.#fills.set(key, left)
   }
+}
+
+function answerByPlan(exchange: Exchange, { status, fields, body }: AnswerPlan, detail: string): void {
+  exchange.answer(status, fields, typeof body === 'string' ? Buffer.from(body) : body, 'answer', { detail })
 }
 
 type Servable = Verdict & { kind: 'fresh' | 'stale' }

@@ -15,22 +15,23 @@ export interface Certificate {
 
 export class Certificates {
   readonly #byName = new Map<string, SecureContext>()
-  readonly first: Certificate
-  readonly #default: SecureContext
+  /** Null: there is none yet, and handshakes fail. */
+  readonly first: Certificate | null
+  readonly #default: SecureContext | null
 
   /** @throws when a key does not belong to its certificate, or is none. */
   constructor(certificates: readonly Certificate[], options: { minVersion: 'TLSv1.2' | 'TLSv1.3' }) {
-    this.first = certificates[0]!
+    this.first = certificates[0] ?? null
     const contexts = certificates.map(({ certificate, key }) =>
       createSecureContext({ cert: certificate, key, minVersion: options.minVersion, honorCipherOrder: true }),
     )
-    this.#default = contexts[0]!
+    this.#default = contexts[0] ?? null
     certificates.forEach(({ names }, index) => {
       for (const name of names) if (!this.#byName.has(name)) this.#byName.set(name, contexts[index]!)
     })
   }
 
-  find(serverName: string): SecureContext {
+  find(serverName: string): SecureContext | null {
     const name = serverName.toLowerCase()
     const dot = name.indexOf('.')
     return this.#byName.get(name) ?? (dot < 0 ? null : this.#byName.get(`*${name.slice(dot)}`)) ?? this.#default

@@ -10,7 +10,8 @@ import { type Peer, setPeer } from './peer.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
 
 export interface TlsSettings {
-  certificates: readonly Certificate[]
+  /** As text, or made into contexts already, which is worth it where several listeners share them. */
+  certificates: readonly Certificate[] | Certificates
   minVersion: 'TLSv1.2' | 'TLSv1.3'
   /** 48 random bytes that seal session tickets (RFC 5077), the same in all workers, so that any of them resumes. */
   ticketKeys: Buffer
@@ -40,7 +41,7 @@ export class Listener {
 
   private constructor(front: Front, { tls, proxies }: ListenerOptions) {
     this.#front = front
-    this.#certificates = tls === null ? null : new Certificates(tls.certificates, tls)
+    this.#certificates = tls === null ? null : certificatesOf(tls)
     this.#tls = tls === null ? null : this.#secured(tls)
     this.#proxies = proxies === null ? null : networks(proxies)
     const plain = tls === null && proxies === null
@@ -69,7 +70,7 @@ export class Listener {
   /** Certificates for handshakes from now on. @throws when one is wrong; then the old ones stay. */
   setTls(tls: TlsSettings): void {
     if (this.#tls === null) return
-    this.#certificates = new Certificates(tls.certificates, tls)
+    this.#certificates = certificatesOf(tls)
     this.#tls.setSecureContext(secureOptions(this.#certificates, tls))
   }
 
@@ -133,7 +134,7 @@ export class Listener {
     const server = createTlsServer({
       ...secureOptions(this.#certificates!, tls),
       ALPNProtocols: ['h2', 'http/1.1'],
-      SNICallback: (name, done) => done(null, this.#certificates!.find(name)),
+      SNICallback: (name, done) => done(null, this.#certificates!.find(name) ?? undefined),
       handshakeTimeout: this.#front.limits.headMs,
       sessionIdContext: 'izumi',
       allowHalfOpen: true,
@@ -148,9 +149,11 @@ export class Listener {
   }
 }
 
+const certificatesOf = (tls: TlsSettings): Certificates =>
+  tls.certificates instanceof Certificates ? tls.certificates : new Certificates(tls.certificates, tls)
+
 const secureOptions = (certificates: Certificates, { minVersion, ticketKeys }: TlsSettings) => ({
-  cert: certificates.first.certificate,
-  key: certificates.first.key,
+  ...(certificates.first && { cert: certificates.first.certificate, key: certificates.first.key }),
   minVersion,
   ticketKeys,
   honorCipherOrder: true,

@@ -53,7 +53,7 @@ test('what is counted survives an end without warning, but for what came since t
   const second = new Sight({ folder: at, log: null })
   second.finished(finished(502, 'error', 5))
   second.tick(slot + 1)
-  const [usage] = second.usage(slot)
+  const [usage] = new Slots(at).usage(slot)
   assert.deepEqual(
     { requests: usage!.requests, bytesOut: usage!.bytesOut, byClass: usage!.byClass, hits: usage!.byResult.hit },
     { requests: 3, bytesOut: 1_015, byClass: [0, 1, 0, 1, 1], hits: 1 },
@@ -73,11 +73,11 @@ test('a slot ends on the clock; the next begins at nothing, totals go on', async
   sight.finished(finished(200, 'hit', 3))
   sight.tick(slotOf(now) + SLOT_MS + 1_000)
   assert.deepEqual(
-    sight.usage(slotOf(now)).map(({ property, bytesOut }) => [property, bytesOut]),
+    new Slots(at).usage(slotOf(now)).map(({ property, bytesOut }) => [property, bytesOut]),
     [['shop', 1]],
   )
   assert.deepEqual(
-    sight.usage(slotOf(now) + SLOT_MS).map(({ property, bytesOut }) => [property, bytesOut]),
+    new Slots(at).usage(slotOf(now) + SLOT_MS).map(({ property, bytesOut }) => [property, bytesOut]),
     [
       ['shop', 3],
       ['-', 2],

@@ -5,7 +5,7 @@
 import type { EdgeRequest, Finished } from '../message.ts'
 import { AccessLog, type AccessLogOptions } from './access-log.ts'
 import { Account, CLASSES, Figures, RESULTS } from './account.ts'
-import { Slots, slotOf, type Usage } from './slots.ts'
+import { Slots, slotOf, type UsageSlot, usageOf, withId } from './slots.ts'
 
 export interface SightOptions {
   /** Where slots are kept; null: in memory only. */
@@ -15,6 +15,8 @@ export interface SightOptions {
 
 /** Requests that no property is named for. */
 const NOBODY = '-'
+/** Lines of closed slots kept in memory where there is no folder; the oldest go first. */
+const CLOSED_MAX = 100_000
 /** How often rates are taken and slots written: what `kill -9` can lose. */
 const TICK_MS = 1_000
 
@@ -36,11 +38,13 @@ export class Sight {
   readonly #log: AccessLog | null
   readonly #timer: NodeJS.Timeout
   #slot = slotOf(Date.now())
+  /** Without a folder: slots that are over. */
+  #closed: UsageSlot[] = []
 
   constructor({ folder, log }: SightOptions) {
     this.#slots = folder === null ? null : new Slots(folder)
     this.#log = log === null ? null : new AccessLog(log)
-    for (const [property, figures] of this.#slots?.read(this.#slot) ?? []) this.account(property).slot = figures
+    for (const [property, figures] of this.#slots?.resume(this.#slot) ?? []) this.account(property).slot = figures
     this.#timer = setInterval(() => this.tick(Date.now()), TICK_MS)
     this.#timer.unref()
   }
@@ -73,16 +77,40 @@ export class Sight {
   /** Once a second: rates, peaks, and what changed goes to disk. */
   tick(now: number): void {
     for (const account of this.#accounts.values()) account.tick()
+    this.#turn(now)
+  }
+
+  #turn(now: number): void {
     this.#write()
     const slot = slotOf(now)
-    if (slot === this.#slot) return
+    // A clock that was set back adds to the slot that is open: one that is closed never changes again.
+    if (slot <= this.#slot) return
+    if (this.#slots === null) {
+      this.#closed.push(...this.live())
+      this.#closed.splice(0, this.#closed.length - CLOSED_MAX)
+    }
     this.#slot = slot
     for (const account of this.#accounts.values()) account.slot = new Figures()
   }
 
-  /** Usage of a slot, as far as it is known. */
-  usage(from: number): Usage[] {
-    return this.#slots?.usage(from) ?? []
+  /** Usage of slots that are over and not yet taken, oldest first; not all at once where there is very much. */
+  pending(): UsageSlot[] {
+    this.#turn(Date.now())
+    return this.#slots?.pending(this.#slot) ?? [...this.#closed]
+  }
+
+  /** It is counted elsewhere: forgotten here. */
+  taken(ids: readonly string[]): void {
+    this.#slots?.taken(ids)
+    const gone = new Set(ids)
+    this.#closed = this.#closed.filter(({ id }) => !gone.has(id))
+  }
+
+  /** The slot that is open, so far. */
+  live(): UsageSlot[] {
+    return [...this.#accounts.values()]
+      .filter(({ slot }) => slot.requests > 0)
+      .map(({ property, slot }) => withId(usageOf(property, this.#slot, slot)))
   }
 
   top(): TopLine[] {

@@ -22,7 +22,7 @@ const SLOTS_MAX = (7 * 24 * 3_600_000) / SLOT_MS
 const OLD_LINES_FACTOR = 8
 const OLD_LINES_MIN = 4_096
 
-/** What is told of one property in one slot; the form in which usage is handed on. */
+/** What is told of one property in one slot. */
 export interface Usage {
   property: string
   /** Epoch milliseconds of the slot's beginning. */
@@ -37,6 +37,16 @@ export interface Usage {
   peakBytesOutPerSecond: number
 }
 
+/** The form in which usage is handed on: `id` names it for as long as it is not taken. */
+export interface UsageSlot extends Usage {
+  id: string
+}
+
+/** Told of at once at most; the rest is told once these are taken. */
+const PENDING_MAX = 10_000
+
+export const withId = (usage: Usage): UsageSlot => ({ id: `${usage.from}/${usage.property}`, ...usage })
+
 export const slotOf = (now: number): number => now - (now % SLOT_MS)
 
 export class Slots {
@@ -50,25 +60,43 @@ export class Slots {
     mkdirSync(folder, { recursive: true })
   }
 
-  /** What is known of a slot: where it stopped when the edge did. */
-  read(from: number): Map<string, Figures> {
-    const known = new Map<string, Figures>()
-    const file = this.#file(from)
-    if (!existsSync(file)) return known
-    const text = readFileSync(file, 'utf8')
-    const lines = text.split('\n')
+  /** What is known of a slot that goes on: where it stopped when the edge did. */
+  resume(from: number): Map<string, Figures> {
+    const text = this.#text(from)
     this.#isCutOff = text !== '' && !text.endsWith('\n')
-    this.#lines = lines.length
-    for (const line of lines) {
-      const usage = parse(line)
-      if (usage !== null) known.set(usage.property, figuresOf(usage))
-    }
-    return known
+    this.#lines = text.split('\n').length
+    return new Map(this.usage(from).map((usage) => [usage.property, figuresOf(usage)]))
   }
 
   /** All that is on disk of one slot. */
   usage(from: number): Usage[] {
-    return [...this.read(from)].map(([property, figures]) => usageOf(property, from, figures))
+    const known = new Map<string, Usage>()
+    for (const line of this.#text(from).split('\n')) {
+      const usage = parse(line)
+      if (usage !== null) known.set(usage.property, usage)
+    }
+    return [...known.values()]
+  }
+
+  /** What lies in slots before `from`, oldest first. */
+  pending(from: number): UsageSlot[] {
+    const told: UsageSlot[] = []
+    for (const slot of this.list()) {
+      if (slot >= from || told.length >= PENDING_MAX) break
+      told.push(...this.usage(slot).map(withId))
+    }
+    return told.slice(0, PENDING_MAX)
+  }
+
+  /** Forgets what was handed on. */
+  taken(ids: readonly string[]): void {
+    const gone = new Set(ids)
+    for (const from of new Set(ids.map((id) => Number.parseInt(id, 10)))) {
+      if (!existsSync(this.#file(from))) continue
+      const left = this.usage(from).filter((usage) => !gone.has(withId(usage).id))
+      if (left.length === 0) rmSync(this.#file(from), { force: true })
+      else this.#rewrite(from, left)
+    }
   }
 
   /** Beginnings of the slots on disk, oldest first. */
@@ -94,12 +122,22 @@ export class Slots {
     if (this.#lines < OLD_LINES_MIN) return
     const current = [...all()]
     if (this.#lines < current.length * OLD_LINES_FACTOR) return
-    writeFileSync(
-      `${file}.new`,
-      current.map(([name, figures]) => `${JSON.stringify(usageOf(name, from, figures))}\n`).join(''),
+    this.#rewrite(
+      from,
+      current.map(([name, figures]) => usageOf(name, from, figures)),
     )
-    renameSync(`${file}.new`, file)
     this.#lines = current.length
+  }
+
+  #rewrite(from: number, usage: readonly Usage[]): void {
+    const file = this.#file(from)
+    writeFileSync(`${file}.new`, usage.map((each) => `${JSON.stringify(each)}\n`).join(''))
+    renameSync(`${file}.new`, file)
+  }
+
+  #text(from: number): string {
+    const file = this.#file(from)
+    return existsSync(file) ? readFileSync(file, 'utf8') : ''
   }
 
   #forgetOld(): void {
@@ -112,7 +150,7 @@ export class Slots {
   }
 }
 
-function usageOf(property: string, from: number, figures: Figures): Usage {
+export function usageOf(property: string, from: number, figures: Figures): Usage {
   return {
     property,
     from,

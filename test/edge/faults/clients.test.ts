@@ -129,13 +129,13 @@ test('a configuration read again under load breaks no answer and no connection',
       const target = answered + 200
       while (answered < target && broken === 0) await new Promise((resolve) => setImmediate(resolve))
       write(String(round))
-      edge.reload()
+      await edge.reload()
       const [answer] = answersIn(await exchange(port, [get('/cached')]), [])
       assert.ok(answer!.fields.includes(`x-mark: ${round}`), `round ${round}: ${answer!.fields}`)
     }
     // A wrong file changes nothing.
     writeFileSync(file, '{"properties": 1}')
-    assert.throws(() => edge.reload())
+    await assert.rejects(edge.reload())
     const [answer] = answersIn(await exchange(port, [get('/cached')]), [])
     assert.ok(answer!.fields.includes('x-mark: 10'))
     stop = true

@@ -1,0 +1,339 @@
+/**
+ * What serves, in one process: properties and their origins, the store, the flow, the front and its listeners. A new
+ * configuration is prepared first, which changes nothing, and then comes into force as a whole: so that several processes can
+ * take it together or not at all.
+ */
+import { resolve } from 'node:path'
+import { BadInput } from '../core/errors.ts'
+import { type CountryOf, openCountries } from './config/countries.ts'
+import { certificatesOf, limitsOf } from './config/front.ts'
+import { compileConfig, type LoadedConfig } from './config/load.ts'
+import { poolOf } from './config/pool.ts'
+import type { RateLimit } from './config/rate.ts'
+import type { EdgeConfig } from './config/schema.ts'
+import { bytes } from './config/units.ts'
+import { type Challenges, challengesOf } from './flow/challenges.ts'
+import { Flow } from './flow/flow.ts'
+import { Certificates } from './front/certificates.ts'
+import { Front } from './front/front.ts'
+import { PreparedHits } from './front/hits.ts'
+import { Listener, type TlsSettings } from './front/listener.ts'
+import { type Draft, Kept } from './kept.ts'
+import type { OriginPool, Properties } from './message.ts'
+import { Sight } from './sight/sight.ts'
+import { type EdgeStore, openStore, type StoreOptions } from './store/store.ts'
+
+/** A configuration as it was given: its text, what it is called in messages, and what file names in it are relative to. */
+export interface Given {
+  text: string
+  name: string
+  folder: string
+}
+
+export interface ServingOptions {
+  /** Overrides `listen.http` of the configuration. */
+  listen?: string | undefined
+  /** 48 bytes that seal TLS session tickets; they stay the same as long as the edge runs, so that a reload ends no session. */
+  ticketKeys: Buffer
+  /** False: every read gets a buffer of its own, as Node does by itself. */
+  oneReadBuffer?: boolean | undefined
+  /**
+   * Somebody else keeps the configuration and takes the usage: certificates may come later (without one, handshakes fail),
+   * and usage is kept on disk whether the configuration says so or not.
+   */
+  isManaged?: boolean | undefined
+}
+
+export interface Addresses {
+  readonly http: readonly string[]
+  readonly https: readonly string[]
+}
+
+/** The name in Cache-Status, Via and CDN-Loop. */
+const NAME = 'izumi'
+const DEFAULT_LISTEN = '127.0.0.1:8081'
+/** Of a managed edge. */
+const USAGE_FOLDER = 'usage'
+const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
+
+/** A configuration that was checked whole and can come into force. */
+interface Ready {
+  readonly loaded: LoadedConfig
+  readonly challenges: Challenges
+  readonly tls: TlsSettings | null
+  readonly wanted: ReadonlySet<string>
+  readonly opened: ReadonlyMap<string, Listener>
+  readonly drafts: readonly Draft<never>[]
+}
+
+export class Serving {
+  readonly store: EdgeStore
+  readonly sight: Sight
+  readonly front: Front
+  readonly #options: ServingOptions
+  readonly #kept: ServingKept
+  readonly #listeners = new Map<string, Listener>()
+  #current: LoadedConfig
+  #tls: TlsSettings | null
+  #challenges: Challenges
+  #ready: Ready | null = null
+
+  /** Everything but listeners. @throws ConfigRefused, BadInput, or the system's error when the store cannot be opened */
+  static async open(given: Given, options: ServingOptions): Promise<Serving> {
+    const kept = new ServingKept()
+    const { loaded, drafts } = kept.load(given)
+    const { config } = loaded
+    const tls = tlsOf(config, given, options)
+    const store = await openStore(storeOptions(config, given.folder))
+    for (const draft of drafts) draft.keep()
+    const serving = new Serving(loaded, tls, store, kept, given.folder, options)
+    if (options.oneReadBuffer !== false) await serving.front.shareReadBuffer()
+    return serving
+  }
+
+  private constructor(
+    loaded: LoadedConfig,
+    tls: TlsSettings | null,
+    store: EdgeStore,
+    kept: ServingKept,
+    folder: string,
+    options: ServingOptions,
+  ) {
+    const { config } = loaded
+    this.#current = loaded
+    this.#tls = tls
+    this.#challenges = challengesOf(config.acmeChallenges ?? [])
+    this.#kept = kept
+    this.#options = options
+    this.store = store
+    const usage = config.usage?.folder ?? (options.isManaged ? USAGE_FOLDER : undefined)
+    this.sight = new Sight({
+      folder: usage === undefined ? null : resolve(folder, usage),
+      log: config.log
+        ? { file: config.log.file ? resolve(folder, config.log.file) : null, sample: config.log.sample ?? 1 }
+        : null,
+    })
+    const properties: Properties = { find: (host, scheme) => this.#current.properties.find(host, scheme) }
+    const flow = new Flow({
+      name: NAME,
+      store,
+      properties,
+      finished: this.sight.finished,
+      challenges: (request) => this.#challenges(request),
+    })
+    this.front = new Front({
+      handler: flow,
+      limits: limitsOf(config.limits),
+      hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME, sight: this.sight }),
+    })
+  }
+
+  /** Begins to take connections. @throws the system's error when it cannot */
+  async listen(): Promise<void> {
+    const { opened } = await this.#openListeners(this.#current.config, this.#tls)
+    for (const [name, listener] of opened) this.#listeners.set(name, listener)
+  }
+
+  get loaded(): LoadedConfig {
+    return this.#current
+  }
+
+  /**
+   * Checks a configuration whole and opens the listeners that are new in it; all else stays as it is until `commit`.
+   * @throws ConfigRefused, BadInput, or the system's error when it cannot listen
+   */
+  async prepare(given: Given): Promise<void> {
+    this.abandon()
+    const { loaded, drafts } = this.#kept.load(given)
+    try {
+      const tls = tlsOf(loaded.config, given, this.#options)
+      const challenges = challengesOf(loaded.config.acmeChallenges ?? [])
+      const { wanted, opened } = await this.#openListeners(loaded.config, tls)
+      this.#ready = { loaded, challenges, tls, wanted, opened, drafts }
+    } catch (error) {
+      for (const draft of drafts) draft.drop()
+      throw error
+    }
+  }
+
+  /** Those that the configuration wants and are not there yet. */
+  async #openListeners(
+    config: EdgeConfig,
+    tls: TlsSettings | null,
+  ): Promise<{ wanted: Set<string>; opened: Map<string, Listener> }> {
+    const wanted = listenersOf(config, this.#options.listen)
+    const opened = new Map<string, Listener>()
+    try {
+      for (const [name, { at, isSecure, proxies }] of wanted)
+        if (!this.#listeners.has(name)) {
+          const { host: address, port } = splitAddress(at)
+          opened.set(name, await Listener.open(this.front, { address, port, tls: isSecure ? tls : null, proxies }))
+        }
+    } catch (error) {
+      for (const listener of opened.values()) listener.close()
+      throw error
+    }
+    return { wanted: new Set(wanted.keys()), opened }
+  }
+
+  /** What was prepared is in force when it returns. */
+  commit(): void {
+    const ready = this.#ready
+    if (ready === null) return
+    this.#ready = null
+    this.#current = ready.loaded
+    this.#tls = ready.tls
+    this.#challenges = ready.challenges
+    for (const draft of ready.drafts) draft.keep()
+    for (const [name, listener] of this.#listeners)
+      if (!ready.wanted.has(name)) {
+        listener.close()
+        this.#listeners.delete(name)
+      } else if (ready.tls !== null) listener.setTls(ready.tls)
+    for (const [name, listener] of ready.opened) this.#listeners.set(name, listener)
+    this.sight.reopen()
+  }
+
+  /** What was prepared is not wanted. */
+  abandon(): void {
+    for (const listener of this.#ready?.opened.values() ?? []) listener.close()
+    for (const draft of this.#ready?.drafts ?? []) draft.drop()
+    this.#ready = null
+  }
+
+  get addresses(): Addresses {
+    const of = (scheme: string) =>
+      [...this.#listeners]
+        .filter(([name]) => name.startsWith(`${scheme} `))
+        .map(([, listener]) => `${scheme}://${addressOf(listener)}`)
+    return { http: of('http'), https: of('https') }
+  }
+
+  /** Takes no more connections and lets those that are open finish what they do. */
+  async drain(): Promise<void> {
+    for (const listener of this.#listeners.values()) listener.close()
+    await this.front.drain()
+    await this.close()
+  }
+
+  async close(): Promise<void> {
+    this.abandon()
+    for (const listener of this.#listeners.values()) listener.close()
+    this.front.close()
+    this.#kept.close()
+    await this.sight.close()
+    await this.store.close()
+  }
+}
+
+/** What a reload keeps as long as the configuration says the same of it. */
+class ServingKept {
+  readonly #pools = new Kept<OriginPool>((pool) => pool.close())
+  readonly #limits = new Kept<RateLimit>(() => {})
+  readonly #countryOf = lateCountries()
+
+  /** @throws ConfigRefused; then nothing is left of it */
+  load({ text, name, folder }: Given): { loaded: LoadedConfig; drafts: Draft<never>[] } {
+    const pools = this.#pools.draft()
+    const limits = this.#limits.draft()
+    const drafts = [pools, limits] as unknown as Draft<never>[]
+    try {
+      const loaded = compileConfig(text, name, {
+        folder,
+        countryOf: this.#countryOf,
+        poolOf: (property) =>
+          pools.of(JSON.stringify(property.origin), () => poolOf(property.name, property.origin, folder)),
+        limitOf: (said, make) => limits.of(said, make),
+      })
+      return { loaded, drafts }
+    } catch (error) {
+      for (const draft of drafts) draft.drop()
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#pools.close()
+  }
+}
+
+/** Reads and checks a configuration as a start would, pages, secrets and certificates included. @throws BadInput, ConfigRefused */
+export function checkGiven(given: Given): EdgeConfig {
+  const { loaded, drafts } = new ServingKept().load(given)
+  for (const draft of drafts) draft.drop()
+  certificatesOf(loaded.config.certificates, given.folder)
+  return loaded.config
+}
+
+interface ListenerWanted {
+  at: string
+  isSecure: boolean
+  proxies: readonly string[] | null
+}
+
+/** Listeners by what makes them differ, so that a reload keeps those that stay. */
+function listenersOf({ listen }: EdgeConfig, override: string | undefined): Map<string, ListenerWanted> {
+  const proxies = listen?.proxies ?? null
+  const http = [override ?? listen?.http ?? (listen?.https ? [] : DEFAULT_LISTEN)].flat()
+  const https = [listen?.https ?? []].flat()
+  const wanted = [
+    ...http.map((at) => ({ at, isSecure: false, proxies })),
+    ...https.map((at) => ({ at, isSecure: true, proxies })),
+  ]
+  return new Map(
+    wanted.map((each) => [`${each.isSecure ? 'https' : 'http'} ${each.at} ${proxies?.join(' ') ?? ''}`, each]),
+  )
+}
+
+function tlsOf(
+  { tls, listen, certificates: said }: EdgeConfig,
+  { folder }: Given,
+  { ticketKeys, isManaged }: ServingOptions,
+): TlsSettings | null {
+  if (listen?.https === undefined) return null
+  const certificates = certificatesOf(said, folder)
+  if (certificates.length === 0 && !isManaged)
+    throw new BadInput('certificates', `there is none for ${listen.https}`, 'a list of certificate and key files')
+  const minVersion = tls?.minimum === '1.3' ? 'TLSv1.3' : 'TLSv1.2'
+  try {
+    return { certificates: new Certificates(certificates, { minVersion }), minVersion, ticketKeys }
+  } catch (error) {
+    throw new BadInput('certificates', (error as Error).message, 'certificates, each with its own key')
+  }
+}
+
+const storeOptions = ({ store }: EdgeConfig, folder: string): StoreOptions => ({
+  memoryBytes: bytes(store?.memory ?? DEFAULT_MEMORY_BYTES),
+  disk: store?.disk ? { folder: resolve(folder, store.disk.folder), sizeBytes: bytes(store.disk.size) } : null,
+})
+
+/** The country database is opened at the first rule that asks for it. */
+function lateCountries(): CountryOf {
+  let countries: CountryOf | null = null
+  return (address) => {
+    countries ??= openCountries()
+    return countries(address)
+  }
+}
+
+interface ListenAt {
+  host: string
+  port: number
+}
+
+/** `127.0.0.1:8081` or `[::1]:8081`. */
+export function splitAddress(address: string): ListenAt {
+  const found = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(address)
+  if (found === null || Number(found[3]) > 65_535)
+    throw new BadInput(
+      'listen',
+      `${address} is no address to listen at`,
+      'host:port such as 127.0.0.1:8081 or [::1]:8081',
+    )
+  return { host: (found[1] ?? found[2])!, port: Number(found[3]) }
+}
+
+function addressOf(listener: Listener): string {
+  const { address, family, port } = listener.address
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
+}
