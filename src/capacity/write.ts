@@ -71,8 +71,10 @@ const ASSIGN = `
       as a(claim_id, part, container_id, first, length, starts, ends)
     where (select ok from fresh)`
 
-/** New claims alone: the hot path. */
-const WRITE_NEW = `with ${LOCK}, fresh as materialized (select ${POOLS_FRESH} as ok),${INSERTS},${ASSIGN}) select ok from fresh`
+/** New claims alone: the hot path. Each part of a statement costs even when it finds nothing to do, so there are two. */
+const NEW = `with ${LOCK}, fresh as materialized (select ${POOLS_FRESH} as ok),${INSERTS}`
+const WRITE_NEW = `${NEW} select ok from fresh`
+const WRITE_NEW_IN_SLOTS = `${NEW},${ASSIGN}) select ok from fresh`
 
 /** New claims and changes of claims that are there. */
 const WRITE_ALL = `with ${LOCK},
@@ -163,6 +165,9 @@ export async function writeGroup(sql: Sql, pools: readonly SeenPool[], group: re
     events.map((event) => event.subjectId),
     events.map((event) => json(event.before)),
     events.map((event) => json(event.after)),
+  ]
+  if (updates.length + runs.length === 0) return succeeded(await sql.query(WRITE_NEW, values, 'capacity-write-new'))
+  values.push(
     plain(runs.map((part) => part.claimId)),
     plain(runs.map((part) => part.part)),
     plain(runs.map((part) => part.run!.containerId)),
@@ -170,8 +175,8 @@ export async function writeGroup(sql: Sql, pools: readonly SeenPool[], group: re
     plain(runs.map((part) => part.run!.length)),
     plain(runs.map((part) => seconds(part.from))),
     plain(runs.map((part) => seconds(part.to))),
-  ]
-  if (updates.length === 0) return succeeded(await sql.query(WRITE_NEW, values, 'capacity-write-new'))
+  )
+  if (updates.length === 0) return succeeded(await sql.query(WRITE_NEW_IN_SLOTS, values, 'capacity-write-new-in-slots'))
   const changes = updates.flatMap(({ writes }) => writes.changes)
   const log = changes.filter((change) => change.to !== change.known.to)
   const placed = changes.filter((change) => change.known.run !== null)
