@@ -32,7 +32,7 @@ const FREE: Record<string, string[]> = {
   dns: ['core', 'feed', 'node'],
   agent: ['core', 'feed', 'node'],
   replay: ORDER.slice(0, ORDER.indexOf('api')),
-  cli: [...ORDER, 'replay', 'edge'],
+  cli: [...ORDER, 'replay', 'edge', 'dns'],
 }
 /** Packages that only one folder may import. */
 const PACKAGES: Record<string, string[]> = {

@@ -9,6 +9,7 @@ import { NOUNS } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { readConfig } from './config.ts'
 import { operation } from './description.ts'
+import { addDns } from './dns.ts'
 import { addEdge } from './edge.ts'
 import { follow } from './follow.ts'
 import { BadWords, kebab, optionsOf } from './input.ts'
@@ -123,6 +124,7 @@ const replay = program
 replay.action(async (file: string) => (await import('./local.ts')).replayCommand(file, replay.optsWithGlobals()))
 
 addEdge(program)
+addDns(program)
 
 program
   .command('completion')
