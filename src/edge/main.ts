@@ -9,9 +9,11 @@ import { BadInput, Refusal } from '../core/errors.ts'
 import { purgeOf } from './admin/purge.ts'
 import { type AdminServer, startAdmin } from './admin/server.ts'
 import type { EdgeConfig } from './config/schema.ts'
-import { checkGiven, type Given, Serving, splitAddress } from './serving.ts'
+import { Alone, type Crew } from './crew.ts'
+import { checkGiven, type Given, memoryOf, splitAddress } from './serving.ts'
 import type { UsageSlot } from './sight/slots.ts'
 import type { EdgeStore } from './store/store.ts'
+import { Fleet } from './workers/fleet.ts'
 
 /**
  * Where the configuration comes from: a file; one origin that every host name is served from; or its text, given by whoever
@@ -26,6 +28,10 @@ export interface EdgeOptions {
   admin?: string | false
   /** False: every read gets a buffer of its own, as Node does by itself. */
   oneReadBuffer?: boolean
+  /** How many processes serve where the configuration does not say; 1 unless told: this one. */
+  workers?: number
+  /** How many serve, whatever the configuration says. */
+  exactWorkers?: number
 }
 
 /** What to purge; what is not in the configuration (any more) may be named too. */
@@ -44,7 +50,10 @@ export interface Edge {
     readonly https: readonly string[]
     readonly admin: string | null
   }
-  readonly store: EdgeStore
+  /** With workers: the sum of what they said last. */
+  readonly store: Pick<EdgeStore, 'stats'>
+  /** Process ids of the workers; empty where this process serves itself. */
+  readonly workers: readonly number[]
   /** Reads the file again. @throws ConfigRefused and stays as it was */
   reload(): Promise<void>
   /** Checked whole, in force everywhere when it resolves. @throws ConfigRefused and stays as it was */
@@ -70,18 +79,20 @@ const DEFAULT_ADMIN = '127.0.0.1:8082'
 /** @throws BadInput, ConfigRefused, or the system's error when it cannot listen */
 export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): Promise<Edge> {
   const given = givenBy(source)
-  const serving = await Serving.open(given, {
+  const serving = {
     listen: options.listen,
     oneReadBuffer: options.oneReadBuffer,
     ticketKeys: randomBytes(48),
     isManaged: 'text' in source,
-  })
+  }
+  const workers = options.exactWorkers ?? workersOf(checkGiven(given).config, options.workers ?? 1)
+  const crew: Crew & { pids?: readonly (number | undefined)[] } =
+    workers === 1 ? await Alone.start(given, serving) : await Fleet.start(given, serving, workers)
   /** One new configuration after the other. */
   let applying: Promise<void> = Promise.resolve()
   const apply = (next: () => Given): Promise<void> => {
     const applied = applying.then(async () => {
-      await serving.prepare(next())
-      serving.commit()
+      await crew.apply(next())
     })
     applying = applied.catch(() => {})
     return applied
@@ -91,45 +102,48 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     return apply(() => givenBy(source))
   }
   const purge = async (order: unknown, strict: boolean) => {
-    const selector = purgeOf(order, serving.loaded.properties, strict)
-    const { objects } = serving.store.purge(selector)
-    await serving.store.settled()
-    return { purged: selector, objects: objects ?? 0 }
+    const selector = purgeOf(order, crew.loaded.properties, strict)
+    return { purged: selector, objects: await crew.purge(selector) }
   }
 
   let admin: AdminServer | null = null
   const close = async () => {
     await admin?.close()
-    await serving.close()
+    await crew.close()
   }
   try {
-    await serving.listen()
-    const adminAt = options.admin ?? serving.loaded.config.listen?.admin ?? DEFAULT_ADMIN
+    const adminAt = options.admin ?? crew.loaded.config.listen?.admin ?? DEFAULT_ADMIN
     if (adminAt !== false)
       admin = await startAdmin(splitAddress(adminAt), {
-        store: serving.store,
-        table: () => serving.loaded.properties,
-        sight: serving.sight,
-        front: serving.front,
+        crew,
         purge: (body) => purge(body, true),
         reload,
       })
     return {
       get addresses() {
-        return { ...serving.addresses, admin: admin?.url ?? null }
+        return { ...crew.addresses, admin: admin?.url ?? null }
       },
-      store: serving.store,
+      store: crew.store,
+      get workers() {
+        return (crew.pids ?? []).filter((pid) => pid !== undefined)
+      },
       reload: async () => reload(),
       apply: (text) => apply(() => ({ ...given, text })),
       purge: async (order) => ({ objects: (await purge(order, false)).objects }),
       usage: {
-        pending: async () => serving.sight.pending(),
-        taken: async (ids) => serving.sight.taken(ids),
+        pending: async () => {
+          await crew.figures()
+          return crew.sight.pending()
+        },
+        taken: async (ids) => crew.sight.taken(ids),
       },
-      live: async () => serving.sight.live(),
+      live: async () => {
+        await crew.figures()
+        return crew.sight.live()
+      },
       close,
       drain: async () => {
-        await serving.drain()
+        await crew.drain()
         await admin?.close()
       },
     }
@@ -140,7 +154,15 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
 }
 
 /** Reads and checks a file as a start would. @throws BadInput, ConfigRefused */
-export const checkEdge = (file: string): EdgeConfig => checkGiven(givenBy({ file }))
+export const checkEdge = (file: string): EdgeConfig => checkGiven(givenBy({ file })).config
+
+/** A worker that is given less than this keeps too little to be worth its process. */
+const WORKER_LEAST_BYTES = 32 * 1024 * 1024
+
+/** As many as are said; otherwise as many as may be and have memory to share. */
+function workersOf(config: EdgeConfig, most: number): number {
+  return config.workers ?? Math.max(1, Math.min(most, Math.floor(memoryOf(config) / WORKER_LEAST_BYTES)))
+}
 
 function givenBy(source: EdgeSource): Given {
   if ('text' in source) return { text: source.text, name: 'configuration', folder: source.folder }

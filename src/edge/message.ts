@@ -25,6 +25,8 @@ export interface EdgeRequest {
   readonly receivedAt: number
   /** Null when the request has no body; never read before the flow asks for it. */
   readonly body: Readable | null
+  /** Another worker of this edge asks for its client, who was let in and is counted there. */
+  readonly inside?: true
 }
 
 /**
@@ -250,6 +252,8 @@ export interface OriginRequest {
 
 /** Receives what an origin says: informational* then (head data* end) or fail. Nothing comes after `end` or `fail`. */
 export interface OriginListener {
+  /** Before the head: another worker of this edge answers, and this is what it did (`cacheStatus`: its own member). */
+  relayed?(result: CacheResult, cacheStatus: string): void
   informational(status: number, fields: Fields): void
   /** Fields without hop-by-hop and framing fields. `bodyBytes` is the announced length, null when there is none. */
   head(status: number, fields: Fields, bodyBytes: number | null): void

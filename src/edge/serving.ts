@@ -3,7 +3,8 @@
  * configuration is prepared first, which changes nothing, and then comes into force as a whole: so that several processes can
  * take it together or not at all.
  */
-import { resolve } from 'node:path'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { BadInput } from '../core/errors.ts'
 import { type CountryOf, openCountries } from './config/countries.ts'
 import { certificatesOf, limitsOf } from './config/front.ts'
@@ -14,14 +15,18 @@ import type { EdgeConfig } from './config/schema.ts'
 import { bytes } from './config/units.ts'
 import { type Challenges, challengesOf } from './flow/challenges.ts'
 import { Flow } from './flow/flow.ts'
+import type { Owners } from './flow/inside.ts'
 import { Certificates } from './front/certificates.ts'
 import { Front } from './front/front.ts'
 import { PreparedHits } from './front/hits.ts'
 import { Listener, type TlsSettings } from './front/listener.ts'
 import { type Draft, Kept } from './kept.ts'
-import type { OriginPool, Properties } from './message.ts'
+import type { EdgeRequest, OriginPool, Properties, Store } from './message.ts'
+import { type Explanation, explain } from './sight/explain.ts'
 import { Sight } from './sight/sight.ts'
-import { type EdgeStore, openStore, type StoreOptions } from './store/store.ts'
+import { EdgeStore, openStore, type StoreOptions } from './store/store.ts'
+import { ownerOf } from './workers/ownership.ts'
+import { SharedStore } from './workers/shared-store.ts'
 
 /** A configuration as it was given: its text, what it is called in messages, and what file names in it are relative to. */
 export interface Given {
@@ -42,7 +47,18 @@ export interface ServingOptions {
    * and usage is kept on disk whether the configuration says so or not.
    */
   isManaged?: boolean | undefined
+  /** Its part of an edge of several workers; left out: it is the whole edge. */
+  share?: Share
 }
+
+export interface Share {
+  index: number
+  count: number
+  owners: Owners
+}
+
+/** Which port each listener has, by its name: several workers have the same, also where any would do. */
+export type Ports = Readonly<Record<string, number>>
 
 export interface Addresses {
   readonly http: readonly string[]
@@ -67,7 +83,10 @@ interface Ready {
 }
 
 export class Serving {
-  readonly store: EdgeStore
+  /** What this process stores for good; with several workers it keeps copies beside it. */
+  readonly own: EdgeStore
+  readonly store: Store
+  readonly flow: Flow
   readonly sight: Sight
   readonly front: Front
   readonly #options: ServingOptions
@@ -80,13 +99,15 @@ export class Serving {
 
   /** Everything but listeners. @throws ConfigRefused, BadInput, or the system's error when the store cannot be opened */
   static async open(given: Given, options: ServingOptions): Promise<Serving> {
-    const kept = new ServingKept()
+    const kept = new ServingKept(options.share?.count ?? 1)
     const { loaded, drafts } = kept.load(given)
     const { config } = loaded
     const tls = tlsOf(config, given, options)
-    const store = await openStore(storeOptions(config, given.folder))
+    const room = roomOf(config, given.folder, options.share)
+    const own = await openStore(room.own)
+    const store = room.copiesBytes === 0 ? own : sharedStore(own, room.copiesBytes, options.share!)
     for (const draft of drafts) draft.keep()
-    const serving = new Serving(loaded, tls, store, kept, given.folder, options)
+    const serving = new Serving(loaded, tls, own, store, kept, given.folder, options)
     if (options.oneReadBuffer !== false) await serving.front.shareReadBuffer()
     return serving
   }
@@ -94,7 +115,8 @@ export class Serving {
   private constructor(
     loaded: LoadedConfig,
     tls: TlsSettings | null,
-    store: EdgeStore,
+    own: EdgeStore,
+    store: Store,
     kept: ServingKept,
     folder: string,
     options: ServingOptions,
@@ -105,33 +127,39 @@ export class Serving {
     this.#challenges = challengesOf(config.acmeChallenges ?? [])
     this.#kept = kept
     this.#options = options
+    this.own = own
     this.store = store
-    const usage = config.usage?.folder ?? (options.isManaged ? USAGE_FOLDER : undefined)
+    const usage = options.share ? null : usageFolderOf(config, options.isManaged)
     this.sight = new Sight({
-      folder: usage === undefined ? null : resolve(folder, usage),
+      folder: usage === null ? null : resolve(folder, usage),
+      isFollower: options.share !== undefined,
       log: config.log
         ? { file: config.log.file ? resolve(folder, config.log.file) : null, sample: config.log.sample ?? 1 }
         : null,
     })
     const properties: Properties = { find: (host, scheme) => this.#current.properties.find(host, scheme) }
     const flow = new Flow({
+      owners: options.share?.owners ?? null,
       name: NAME,
       store,
       properties,
       finished: this.sight.finished,
       challenges: (request) => this.#challenges(request),
     })
+    this.flow = flow
+    const limits = limitsOf(config.limits)
     this.front = new Front({
       handler: flow,
-      limits: limitsOf(config.limits),
+      limits: { ...limits, connectionsMax: Math.ceil(limits.connectionsMax / (options.share?.count ?? 1)) },
       hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME, sight: this.sight }),
     })
   }
 
   /** Begins to take connections. @throws the system's error when it cannot */
-  async listen(): Promise<void> {
-    const { opened } = await this.#openListeners(this.#current.config, this.#tls)
+  async listen(ports: Ports = {}): Promise<Ports> {
+    const { opened } = await this.#openListeners(this.#current.config, this.#tls, ports)
     for (const [name, listener] of opened) this.#listeners.set(name, listener)
+    return portsOf(this.#listeners)
   }
 
   get loaded(): LoadedConfig {
@@ -142,14 +170,15 @@ export class Serving {
    * Checks a configuration whole and opens the listeners that are new in it; all else stays as it is until `commit`.
    * @throws ConfigRefused, BadInput, or the system's error when it cannot listen
    */
-  async prepare(given: Given): Promise<void> {
+  async prepare(given: Given, ports: Ports = {}): Promise<Ports> {
     this.abandon()
     const { loaded, drafts } = this.#kept.load(given)
     try {
       const tls = tlsOf(loaded.config, given, this.#options)
       const challenges = challengesOf(loaded.config.acmeChallenges ?? [])
-      const { wanted, opened } = await this.#openListeners(loaded.config, tls)
+      const { wanted, opened } = await this.#openListeners(loaded.config, tls, ports)
       this.#ready = { loaded, challenges, tls, wanted, opened, drafts }
+      return portsOf(new Map([...this.#listeners, ...opened].filter(([name]) => wanted.has(name))))
     } catch (error) {
       for (const draft of drafts) draft.drop()
       throw error
@@ -160,6 +189,7 @@ export class Serving {
   async #openListeners(
     config: EdgeConfig,
     tls: TlsSettings | null,
+    ports: Ports,
   ): Promise<{ wanted: Set<string>; opened: Map<string, Listener> }> {
     const wanted = listenersOf(config, this.#options.listen)
     const opened = new Map<string, Listener>()
@@ -167,7 +197,16 @@ export class Serving {
       for (const [name, { at, isSecure, proxies }] of wanted)
         if (!this.#listeners.has(name)) {
           const { host: address, port } = splitAddress(at)
-          opened.set(name, await Listener.open(this.front, { address, port, tls: isSecure ? tls : null, proxies }))
+          opened.set(
+            name,
+            await Listener.open(this.front, {
+              address,
+              port: ports[name] ?? port,
+              tls: isSecure ? tls : null,
+              proxies,
+              reusePort: this.#options.share !== undefined,
+            }),
+          )
         }
     } catch (error) {
       for (const listener of opened.values()) listener.close()
@@ -209,11 +248,14 @@ export class Serving {
     return { http: of('http'), https: of('https') }
   }
 
+  explain(request: EdgeRequest): Explanation {
+    return explain(request, this.#current.properties, this.store)
+  }
+
   /** Takes no more connections and lets those that are open finish what they do. */
   async drain(): Promise<void> {
     for (const listener of this.#listeners.values()) listener.close()
     await this.front.drain()
-    await this.close()
   }
 
   async close(): Promise<void> {
@@ -228,9 +270,14 @@ export class Serving {
 
 /** What a reload keeps as long as the configuration says the same of it. */
 class ServingKept {
+  readonly #sharers: number
   readonly #pools = new Kept<OriginPool>((pool) => pool.close())
   readonly #limits = new Kept<RateLimit>(() => {})
   readonly #countryOf = lateCountries()
+
+  constructor(sharers = 1) {
+    this.#sharers = sharers
+  }
 
   /** @throws ConfigRefused; then nothing is left of it */
   load({ text, name, folder }: Given): { loaded: LoadedConfig; drafts: Draft<never>[] } {
@@ -242,7 +289,9 @@ class ServingKept {
         folder,
         countryOf: this.#countryOf,
         poolOf: (property) =>
-          pools.of(JSON.stringify(property.origin), () => poolOf(property.name, property.origin, folder)),
+          pools.of(JSON.stringify(property.origin), () =>
+            poolOf(property.name, property.origin, folder, this.#sharers),
+          ),
         limitOf: (said, make) => limits.of(said, make),
       })
       return { loaded, drafts }
@@ -258,11 +307,11 @@ class ServingKept {
 }
 
 /** Reads and checks a configuration as a start would, pages, secrets and certificates included. @throws BadInput, ConfigRefused */
-export function checkGiven(given: Given): EdgeConfig {
+export function checkGiven(given: Given): LoadedConfig {
   const { loaded, drafts } = new ServingKept().load(given)
   for (const draft of drafts) draft.drop()
   certificatesOf(loaded.config.certificates, given.folder)
-  return loaded.config
+  return loaded
 }
 
 interface ListenerWanted {
@@ -272,7 +321,7 @@ interface ListenerWanted {
 }
 
 /** Listeners by what makes them differ, so that a reload keeps those that stay. */
-function listenersOf({ listen }: EdgeConfig, override: string | undefined): Map<string, ListenerWanted> {
+export function listenersOf({ listen }: EdgeConfig, override: string | undefined): Map<string, ListenerWanted> {
   const proxies = listen?.proxies ?? null
   const http = [override ?? listen?.http ?? (listen?.https ? [] : DEFAULT_LISTEN)].flat()
   const https = [listen?.https ?? []].flat()
@@ -302,10 +351,53 @@ function tlsOf(
   }
 }
 
-const storeOptions = ({ store }: EdgeConfig, folder: string): StoreOptions => ({
-  memoryBytes: bytes(store?.memory ?? DEFAULT_MEMORY_BYTES),
-  disk: store?.disk ? { folder: resolve(folder, store.disk.folder), sizeBytes: bytes(store.disk.size) } : null,
-})
+/** Where usage is kept, as the configuration says it; null: nowhere. */
+export const usageFolderOf = ({ usage }: EdgeConfig, isManaged: boolean | undefined): string | null =>
+  usage?.folder ?? (isManaged ? USAGE_FOLDER : null)
+
+/** Memory that the configuration gives to the whole edge. */
+export const memoryOf = ({ store }: EdgeConfig): number => bytes(store?.memory ?? DEFAULT_MEMORY_BYTES)
+
+/** Of a worker's memory, what copies of other workers' objects may take. */
+const COPIES_SHARE = 0.25
+
+/** What one process may store. The first worker has the folder itself, so that one and several find the same there. */
+function roomOf(
+  config: EdgeConfig,
+  base: string,
+  share: Share | undefined,
+): { own: StoreOptions; copiesBytes: number } {
+  const { index = 0, count = 1 } = share ?? {}
+  const disk = config.store?.disk
+  const folder = disk && resolve(base, disk.folder)
+  const memoryBytes = memoryOf(config) / count
+  const copiesBytes = count === 1 ? 0 : memoryBytes * COPIES_SHARE
+  if (folder !== undefined && index === 0) forgetParts(folder, count)
+  return {
+    copiesBytes,
+    own: {
+      memoryBytes: memoryBytes - copiesBytes,
+      disk: disk ? { folder: partOf(folder!, index), sizeBytes: Math.floor(bytes(disk.size) / count) } : null,
+      ...(count > 1 && { keeps: (key: string) => ownerOf(key, count) === index }),
+    },
+  }
+}
+
+const PART = /^worker-(\d+)$/
+const partOf = (folder: string, index: number): string => (index === 0 ? folder : join(folder, `worker-${index}`))
+
+/** Parts of workers that are not there any more: the room on disk is for the whole edge. */
+function forgetParts(folder: string, count: number): void {
+  if (!existsSync(folder)) return
+  for (const name of readdirSync(folder))
+    if (Number(PART.exec(name)?.[1] ?? 0) >= count) rmSync(join(folder, name), { recursive: true, force: true })
+}
+
+const sharedStore = (own: EdgeStore, copiesBytes: number, { index, count }: Share): SharedStore =>
+  new SharedStore(own, new EdgeStore({ memoryBytes: copiesBytes }), (key) => ownerOf(key, count) === index)
+
+const portsOf = (listeners: ReadonlyMap<string, Listener>): Ports =>
+  Object.fromEntries([...listeners].map(([name, listener]) => [name, listener.address.port]))
 
 /** The country database is opened at the first rule that asks for it. */
 function lateCountries(): CountryOf {

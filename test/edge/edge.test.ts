@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { ConfigRefused } from '../../src/edge/config/read.ts'
 import { startEdge } from '../../src/edge/main.ts'
+import type { EdgeStore } from '../../src/edge/store/store.ts'
 
 const asked: string[] = []
 const origin = createServer((request, response) => {
@@ -121,7 +122,7 @@ test('purge by tag, prefix, group, property and all; each tells how many', async
   ] as const) {
     await purge({ all: true })
     // Until they are swept, objects that are gone count as well.
-    await edge.store.swept()
+    await (edge.store as EdgeStore).swept()
     await fill()
     assert.equal((await purge(selector)).objects, count, JSON.stringify(selector))
     assert.equal(await isFetched('/x/1'), true)

@@ -1,6 +1,16 @@
 /** Figures of a part of the edge as Prometheus reads them. */
 
-const GAUGES = new Set(['objects', 'memoryBytes', 'diskBytes', 'recordingBytes', 'diskFailing', 'connections'])
+const GAUGES = new Set([
+  'copies',
+  'copiesBytes',
+  'workers',
+  'objects',
+  'memoryBytes',
+  'diskBytes',
+  'recordingBytes',
+  'diskFailing',
+  'connections',
+])
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 

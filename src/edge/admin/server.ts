@@ -4,19 +4,12 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { BadInput, NotFound, Refusal } from '../../core/errors.ts'
-import type { PropertyTable } from '../config/properties.ts'
-import type { Front } from '../front/front.ts'
+import type { Crew } from '../crew.ts'
 import type { EdgeRequest, PurgeSelector } from '../message.ts'
-import { explain } from '../sight/explain.ts'
-import type { Sight } from '../sight/sight.ts'
-import type { EdgeStore } from '../store/store.ts'
 import { figures } from './figures.ts'
 
 export interface AdminOptions {
-  store: EdgeStore
-  table: () => PropertyTable
-  sight: Sight
-  front: Front
+  crew: Crew
   /** In force everywhere when it resolves. */
   purge(body: unknown): Promise<{ purged: PurgeSelector; objects: number }>
   reload(): Promise<void>
@@ -63,16 +56,17 @@ export async function startAdmin(at: { host: string; port: number }, options: Ad
 type Answer = [status: number, body: unknown, type?: string]
 
 async function answer(message: IncomingMessage, options: AdminOptions): Promise<Answer> {
+  const { crew } = options
   const { pathname, searchParams } = new URL(message.url ?? '/', 'http://admin')
   switch (`${message.method} ${pathname}`) {
     case 'GET /health':
-      return [200, { status: 'ok', properties: options.table().all.length, ...options.store.stats() }]
+      return [200, { status: 'ok', properties: crew.loaded.properties.all.length, ...(await crew.figures()).store }]
     case 'GET /metrics':
-      return [200, metricsOf(options), 'text/plain; version=0.0.4; charset=utf-8']
+      return [200, await metricsOf(crew), 'text/plain; version=0.0.4; charset=utf-8']
     case 'GET /top':
-      return [200, { properties: options.sight.top(), connections: options.front.counters.connections }]
+      return [200, await topOf(crew)]
     case 'GET /explain':
-      return [200, explain(askedBy(searchParams), options.table(), options.store)]
+      return [200, await crew.explain(askedBy(searchParams))]
     case 'POST /purge': {
       const started = performance.now()
       const purged = await options.purge(await bodyOf(message))
@@ -80,14 +74,21 @@ async function answer(message: IncomingMessage, options: AdminOptions): Promise<
     }
     case 'POST /reload':
       await options.reload()
-      return [200, { properties: options.table().all.length }]
+      return [200, { properties: crew.loaded.properties.all.length }]
     default:
       throw new NotFound('admin command', `${message.method} ${pathname}`)
   }
 }
 
-const metricsOf = ({ store, sight, front }: AdminOptions): string =>
-  figures('store', store.stats()) + figures('front', front.counters) + sight.metrics()
+async function metricsOf(crew: Crew): Promise<string> {
+  const { store, front, logDropped } = await crew.figures()
+  return figures('store', store) + figures('front', front) + crew.sight.metrics(logDropped)
+}
+
+async function topOf(crew: Crew): Promise<{ properties: unknown; connections: number }> {
+  const { front } = await crew.figures()
+  return { properties: crew.sight.top(), connections: front.connections }
+}
 
 /** The request that `?url=…&method=…&header=Name: value` describes. */
 function askedBy(parameters: URLSearchParams): EdgeRequest {

@@ -108,19 +108,20 @@ export class CompiledProperty {
   }
 
   plan(request: EdgeRequest): Plan {
-    if (this.#httpsOnly && request.scheme === 'http')
+    if (!request.inside && this.#httpsOnly && request.scheme === 'http')
       return redirectTo(
         `https://${request.host}${request.target}`,
         request.method === 'GET' || request.method === 'HEAD' ? 301 : 308,
       )
-    if (this.#maintenance !== null && !this.#maintenance.except(request.client.address)) return this.#maintenance.answer
+    if (!request.inside && this.#maintenance !== null && !this.#maintenance.except(request.client.address))
+      return this.#maintenance.answer
     const subject: Subject = {
       request,
       target: targetOf(request.target),
       country: () => this.#world.countryOf(request.client.address),
     }
     const { settings, target, ending } = this.#apply(subject.target, (rule) => rule.holds(subject))
-    const refused = this.#refusal(settings, subject)
+    const refused = request.inside ? null : this.#refusal(settings, subject)
     if (refused !== null) return refused
     if (ending !== null)
       return 'answer' in ending ? ending.answer : redirectTo(ending.redirect.to, ending.redirect.status)

@@ -2,13 +2,16 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { OriginPool } from '../message.ts'
-import { type PoolDescription, poolAt, poolFrom } from '../origin/settings.ts'
+import { DEFAULT_SERVER_LIMITS, type PoolDescription, poolFrom } from '../origin/settings.ts'
 import type { PoolConfig } from './schema.ts'
 import { seconds } from './units.ts'
 
-/** `folder`: what file names are relative to. Throws a sentence that says what is wrong. */
-export function poolOf(name: string, origin: string | PoolConfig, folder: string): OriginPool {
-  if (typeof origin === 'string') return poolAt(name, origin)
+/**
+ * `folder`: what file names are relative to; `sharers`: processes that share its bounds. Throws a sentence that says what is
+ * wrong.
+ */
+export function poolOf(name: string, origin: string | PoolConfig, folder: string, sharers = 1): OriginPool {
+  if (typeof origin === 'string') return poolOf(name, { servers: [origin] }, folder, sharers)
   const { servers, choose, attempts, connections, waiting, timeouts, rest, check } = origin
   const ms = (duration: string | number) => seconds(duration) * 1000
   const times = { ...timeouts }
@@ -20,8 +23,8 @@ export function poolOf(name: string, origin: string | PoolConfig, folder: string
     ...(choose !== undefined && { choose }),
     ...(attempts !== undefined && { attempts }),
     limits: {
-      ...(connections !== undefined && { connections }),
-      ...(waiting !== undefined && { waiting }),
+      connections: Math.ceil((connections ?? DEFAULT_SERVER_LIMITS.connections) / sharers),
+      waiting: Math.ceil((waiting ?? DEFAULT_SERVER_LIMITS.waiting) / sharers),
       ...(times.wait !== undefined && { waitMs: ms(times.wait) }),
       ...(times.connect !== undefined && { connectMs: ms(times.connect) }),
       ...(times.firstByte !== undefined && { firstByteMs: ms(times.firstByte) }),

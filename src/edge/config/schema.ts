@@ -333,6 +333,7 @@ const Listener = Type.String({
 })
 
 export const EdgeConfig = closed({
+  workers: optional(Type.Integer({ minimum: 1, maximum: 256, description: 'how many processes serve, from 1 to 256' })),
   listen: optional(
     closed(
       {

@@ -5,7 +5,8 @@
 import { formatHttpDate } from '../http/dates.ts'
 import { applyChanges, hasField } from '../http/fields.ts'
 import type { CacheResult, EdgeRequest, Fields, Finished, Reply, ServePlan } from '../message.ts'
-import { type CacheStatus, withCacheStatus } from '../policy/cache-status.ts'
+import { type CacheStatus, formatCacheStatus, withCacheStatus } from '../policy/cache-status.ts'
+import { INSIDE } from './inside.ts'
 
 /** What an edge says of itself, and who listens to what it did. */
 export interface Identity {
@@ -77,6 +78,11 @@ export class Exchange {
     this.result = result
     this.#status = status
     this.#headAt = Date.now()
+    if (this.request.inside) {
+      const told = [INSIDE.result, result, INSIDE.cacheStatus, formatCacheStatus(this.identity.name, cache)]
+      this.reply.head(status, [...fields, ...told], bodyBytes)
+      return
+    }
     let all: Fields = withCacheStatus(fields, this.identity.name, cache)
     if (this.plan !== null && this.plan.responseChanges.length > 0) all = applyChanges(all, this.plan.responseChanges)
     if (!hasField(all, 'date')) all = [...all, 'date', formatHttpDate(this.#headAt)]
@@ -113,6 +119,7 @@ export class Exchange {
     this.#ready()
     this.#onOver?.()
     this.#onOver = null
+    if (this.request.inside) return
     this.identity.finished?.({
       request: this.request,
       property: this.property,

@@ -104,6 +104,8 @@ export class Fill implements OriginListener {
   #head: StoredHead | null = null
   #requestTime = 0
   #doomed = false
+  /** Another worker of this edge answers: what it did, and how it tells of it. */
+  #relayed: { result: CacheResult; written: string } | null = null
   readonly #progress = () => this.#pump()
 
   constructor(question: Question, around: Surroundings) {
@@ -158,6 +160,10 @@ export class Fill implements OriginListener {
 
   informational(status: number, fields: Fields): void {
     for (const exchange of this.#waiting) if (!exchange.over) exchange.reply.informational(status, fields)
+  }
+
+  relayed(result: CacheResult, written: string): void {
+    this.#relayed = { result, written }
   }
 
   head(status: number, originFields: Fields, originBytes: number | null): void {
@@ -221,7 +227,11 @@ export class Fill implements OriginListener {
     const shareable =
       decision.store &&
       judge({ head: decision.head, softPurgedAt: null }, [], now, question.plan.caching).kind === 'fresh'
-    if (shareable || !hasField(question.requestFields, 'authorization')) this.#around.learned(question.key, shareable)
+    // Stale by leave of the worker that answers: that says nothing against sharing.
+    const isStale = this.#relayed?.result === 'stale'
+    if (shareable || !(isStale || hasField(question.requestFields, 'authorization')))
+      this.#around.learned(question.key, shareable)
+    const isForAll = shareable || (isStale && !question.plan.caching.obeyRequestDirectives)
 
     const waiting = this.#waiting
     this.#waiting = []
@@ -231,7 +241,7 @@ export class Fill implements OriginListener {
     waiting.forEach((exchange, index) => {
       if (exchange.over) return
       if (index === 0) this.#follow(exchange, own, false, status, decision.store ? undefined : decision.reason)
-      else if (store && shareable && varyMatches(decision.head, exchange.request.fields))
+      else if (store && isForAll && varyMatches(decision.head, exchange.request.fields))
         this.#follow(exchange, decision.head, true)
       else {
         exchange.onOver(null)
@@ -330,12 +340,18 @@ export class Fill implements OriginListener {
       exchange.onOver(null)
       if (index > 0 && !varyMatches(head, exchange.request.fields)) this.#around.retry(exchange, false)
       else
-        this.#around.deliver(exchange, object, head.correctedInitialAgeSeconds, 'revalidated', {
-          forward: this.question.reason,
-          forwardStatus: 304,
-          ttlSeconds: head.lifetimeSeconds - head.correctedInitialAgeSeconds,
-          ...(index > 0 && { collapsed: true }),
-        })
+        this.#around.deliver(
+          exchange,
+          object,
+          head.correctedInitialAgeSeconds,
+          this.#relayed?.result ?? 'revalidated',
+          this.#relayed ?? {
+            forward: this.question.reason,
+            forwardStatus: 304,
+            ttlSeconds: head.lifetimeSeconds - head.correctedInitialAgeSeconds,
+            ...(index > 0 && { collapsed: true }),
+          },
+        )
     })
   }
 
@@ -374,13 +390,21 @@ export class Fill implements OriginListener {
     const answer = answerFor(head, exchange.request, ageSeconds)
     exchange.onOver(() => this.#left())
     const kept = this.#keeping
-    exchange.head(answer.status, answer.fields, answer.bodyBytes, joined ? 'collapsed' : kept ? 'miss' : 'pass', {
-      forward: this.question.reason,
-      ...(status !== undefined && status !== answer.status && { forwardStatus: status }),
-      ...(kept && { stored: true }),
-      ...(joined && { collapsed: true }),
-      ...(refusedFor !== undefined && { detail: refusedFor }),
-    })
+    const relayed = joined ? null : this.#relayed
+    const result = joined ? 'collapsed' : (relayed?.result ?? (kept ? 'miss' : 'pass'))
+    exchange.head(
+      answer.status,
+      answer.fields,
+      answer.bodyBytes,
+      result,
+      relayed ?? {
+        forward: this.question.reason,
+        ...(status !== undefined && status !== answer.status && { forwardStatus: status }),
+        ...(kept && { stored: true }),
+        ...(joined && { collapsed: true }),
+        ...(refusedFor !== undefined && { detail: refusedFor }),
+      },
+    )
     const reader = new Reader(exchange, answer)
     if (reader.finished) return
     this.#readers.push(reader)

@@ -20,6 +20,7 @@ import type {
   Fields,
   Finished,
   Handler,
+  OriginPool,
   OriginRequest,
   Properties,
   Property,
@@ -45,6 +46,7 @@ import { deliver } from './deliver.ts'
 import { Exchange, type Identity } from './exchange.ts'
 import { Fill, type Question, type Surroundings } from './fill.ts'
 import { announcedBytes, forwarded } from './forward.ts'
+import { type Invalidation, type Owners, relayedPool } from './inside.ts'
 import { Pass } from './pass.ts'
 import { Passes } from './passes.ts'
 import { refuse } from './refusals.ts'
@@ -59,6 +61,8 @@ export interface FlowOptions {
   readonly finished?: (finished: Finished) => void
   /** Asked for targets of ACME challenges only. */
   readonly challenges?: Challenges
+  /** Null: this worker is the only one. */
+  readonly owners?: Owners | null
 }
 
 /**
@@ -77,6 +81,7 @@ export class Flow implements Handler, Surroundings {
   readonly #properties: Properties
   readonly #identity: Identity
   readonly #challenges: Challenges
+  readonly #owners: Owners | null
   readonly #fills = new Map<string, Fill[]>()
   readonly #passes = new Passes()
   /** Objects whose origin gives no ranges. */
@@ -89,6 +94,7 @@ export class Flow implements Handler, Surroundings {
     this.store = options.store
     this.#properties = options.properties
     this.#challenges = options.challenges ?? (() => null)
+    this.#owners = options.owners ?? null
     this.#identity = { name: options.name, finished: options.finished ?? null }
   }
 
@@ -124,10 +130,18 @@ export class Flow implements Handler, Surroundings {
       if (plan.compression.length > 0)
         exchange.request = { ...request, fields: withChosenCoding(request.fields, plan.compression) }
       const { enabled, sliceBytes } = plan.caching
-      if (enabled && sliceBytes !== null && request.method === 'GET' && !this.#wholes.has(plan.key, Date.now()))
+      const isSliced = enabled && sliceBytes !== null && request.method === 'GET'
+      // Blocks are kept by the owner of the whole, and nowhere else.
+      if (isSliced && this.#ownerOf(exchange, plan) !== null) this.#pass(exchange, property, plan, 'uri-miss')
+      else if (isSliced && !this.#wholes.has(plan.key, Date.now()))
         new SlicedAnswer(exchange, plan, sliceBytes, this.#slicer(property)).start()
       else this.#look(exchange, property, plan)
     } else this.#pass(exchange, property, plan, request.method === 'GET' ? 'bypass' : 'method')
+  }
+
+  /** The worker to ask for this; null: this one is to ask the origin. */
+  #ownerOf({ request }: Exchange, plan: ServePlan): OriginPool | null {
+    return this.#owners === null || request.inside || !plan.caching.enabled ? null : this.#owners.of(plan.key)
   }
 
   #slicer(property: Property): Slicer {
@@ -172,7 +186,11 @@ export class Flow implements Handler, Surroundings {
       }
       validate = { object: chosen, verdict }
     }
-    if (hasField(request.fields, 'cache-control') && requestDirectives(request.fields).onlyIfCached) {
+    if (
+      hasField(request.fields, 'cache-control') &&
+      requestDirectives(request.fields).onlyIfCached &&
+      this.#ownerOf(exchange, plan) === null
+    ) {
       refuse(exchange, 504, { detail: 'only-if-cached' })
       return
     }
@@ -210,14 +228,15 @@ export class Flow implements Handler, Surroundings {
   ): void {
     // Answers to authorised requests are seldom anybody else's: none waits for them, and they teach nothing about the key.
     const isAuthorised = hasField(exchange.request.fields, 'authorization')
-    const alone = !plan.caching.enabled || exchange.looks > MAX_LOOKS || isAuthorised || this.#passes.has(plan.key, now)
+    const isOwn = !plan.caching.enabled || isAuthorised || this.#passes.has(plan.key, now)
+    const alone = isOwn || exchange.looks > MAX_LOOKS
     if (!alone)
       for (const fill of this.#fills.get(plan.key) ?? NO_FILLS)
         if (fill.takes(exchange)) {
           fill.add(exchange)
           return
         }
-    const fill = this.#ask(exchange, property, plan, validate, reason, !alone)
+    const fill = this.#ask(exchange, property, plan, validate, reason, !alone, isOwn)
     fill.add(exchange)
     fill.start()
   }
@@ -234,17 +253,20 @@ export class Flow implements Handler, Surroundings {
     if (now - (this.#revalidatedAt.get(object) ?? 0) < REVALIDATE_PAUSE_MS) return
     for (const fill of this.#fills.get(plan.key) ?? NO_FILLS) if (fill.question.validates?.object === object) return
     this.#revalidatedAt.set(object, now)
-    this.#ask(exchange, property, plan, { object, verdict }, 'stale', true).start()
+    this.#ask(exchange, property, plan, { object, verdict }, 'stale', true, false).start()
   }
 
+  /** `isOwn`: its answer is likely nobody else's, so no other worker need be asked. */
   #ask(
-    { request, isSlice }: Exchange,
+    exchange: Exchange,
     property: Property,
     plan: ServePlan,
     validate: Question['validates'],
     reason: ForwardReason,
     shared: boolean,
+    isOwn: boolean,
   ): Fill {
+    const { request, isSlice } = exchange
     const { fields } = request
     const range = firstValue(fields, 'range')
     // A complete response is validated whole; otherwise a range that makes sense goes on to the origin as it is.
@@ -255,10 +277,14 @@ export class Flow implements Handler, Surroundings {
     // If-Range belongs to its Range: taken out as a condition, put back beside it.
     if (asked !== plain && sendRange && hasField(plain, 'if-range'))
       asked = [...asked, 'if-range', firstValue(plain, 'if-range')!]
+    const owner = isOwn ? null : this.#ownerOf(exchange, plan)
     const fill = new Fill(
       {
         key: plan.key,
-        plan,
+        plan:
+          owner === null
+            ? plan
+            : { ...plan, pool: relayedPool(owner, plan.pool, request, asked), compression: NO_CODINGS },
         property: property.name,
         url: urlOf(request),
         fields: forwarded(request, asked, plan, this.#identity.name, shared),
@@ -282,6 +308,8 @@ export class Flow implements Handler, Surroundings {
 
   #pass(exchange: Exchange, property: Property, plan: ServePlan, reason: ForwardReason): void {
     const { request } = exchange
+    const owner = isSafe(request.method) && request.body === null ? this.#ownerOf(exchange, plan) : null
+    let settled: Promise<void> | null = null
     const requestTime = Date.now()
     const pass = new Pass(
       exchange,
@@ -290,11 +318,12 @@ export class Flow implements Handler, Surroundings {
         answered: (status, fields, bodyBytes) => {
           if (request.method === 'HEAD') this.#headAnswered(plan, request, status, fields, bodyBytes, requestTime)
           if (isSafe(request.method)) return null
-          this.#invalidate(property, plan, request, status, fields)
+          settled = this.#invalidate(property, plan, request, status, fields)
           return request.method === 'POST'
             ? this.#recordPost(property, plan, request, status, fields, bodyBytes, requestTime)
             : null
         },
+        settled: () => settled,
       },
     )
     const asked: OriginRequest = {
@@ -305,7 +334,7 @@ export class Flow implements Handler, Surroundings {
       bodyBytes: request.body === null ? null : announcedBytes(request.fields),
       key: plan.key,
     }
-    pass.start(plan, asked)
+    pass.start(owner === null ? plan.pool : relayedPool(owner, plan.pool, request, request.fields), asked)
   }
 
   /** RFC 9111 §4.3.5: the answer to a HEAD updates a stored GET, or tells that it is outdated. */
@@ -328,17 +357,39 @@ export class Flow implements Handler, Surroundings {
       )
   }
 
-  #invalidate(property: Property, plan: ServePlan, request: EdgeRequest, status: number, fields: Fields): void {
+  /** What resolves, if anything, is that all other workers know it too. */
+  #invalidate(
+    property: Property,
+    plan: ServePlan,
+    request: EdgeRequest,
+    status: number,
+    fields: Fields,
+  ): Promise<void> | null {
+    const keys: string[] = []
+    const urls: string[] = []
     for (const target of invalidatedTargets(request.authority, request.target, status, fields)) {
       const other = target === request.target ? plan : property.plan({ ...request, method: 'GET', target, body: null })
       if (other.kind !== 'serve') continue
-      for (const fill of [...(this.#fills.get(other.key) ?? NO_FILLS)]) fill.doom()
-      for (const object of this.store.find(other.key)) this.store.remove(object)
+      keys.push(other.key)
       // Where fields are part of the key, the other ones under the same URL have changed as well.
-      if (!other.keyIsPlain) this.store.purge({ url: request.host + target })
+      if (!other.keyIsPlain) urls.push(request.host + target)
     }
-    if (status < 200 || status >= 400) return
-    for (const group of invalidatedGroupsOf(fields)) this.store.purge({ group, origin: request.host })
+    const names = status < 200 || status >= 400 ? [] : invalidatedGroupsOf(fields)
+    const groups = names.map((group) => ({ group, origin: request.host }))
+    if (keys.length + urls.length + groups.length === 0) return null
+    const invalidation = { keys, urls, groups }
+    this.invalidate(invalidation)
+    return this.#owners?.invalidate(invalidation) ?? null
+  }
+
+  /** In force when it returns, for fills under way as well. */
+  invalidate({ keys, urls, groups }: Invalidation): void {
+    for (const key of keys) {
+      for (const fill of [...(this.#fills.get(key) ?? NO_FILLS)]) fill.doom()
+      for (const object of this.store.find(key)) this.store.remove(object)
+    }
+    for (const url of urls) this.store.purge({ url })
+    for (const group of groups) this.store.purge(group)
   }
 
   #recordPost(
@@ -431,6 +482,7 @@ interface Validation {
 
 const NOTHING: readonly StoredObject[] = []
 const NO_FILLS: readonly Fill[] = []
+const NO_CODINGS: ServePlan['compression'] = []
 
 /** Host and path, for purging by prefix. */
 function urlOf(request: EdgeRequest): string {

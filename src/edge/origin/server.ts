@@ -10,6 +10,8 @@ import { type CallListener, Connection, type Timeouts } from './connection.ts'
 export interface ServerOptions {
   readonly host: string
   readonly port: number
+  /** A local socket, instead of host and port. */
+  readonly path?: string
   readonly weight: number
   /** Asked only when all others are out of order. */
   readonly backup: boolean
@@ -184,7 +186,8 @@ export class OriginServer {
 
   /** A new socket to the server, still connecting; not counted, so only for what has a bound of its own. */
   open(onread?: OnReadOpts): Socket {
-    const { host, port, tls } = this.options
+    const { host, port, path, tls } = this.options
+    if (path !== undefined) return connect({ path, ...(onread !== undefined && { onread }) })
     if (tls === null) return connect({ host, port, autoSelectFamily: true, ...(onread !== undefined && { onread }) })
     const options: ConnectionOptions = {
       host,

@@ -20,10 +20,13 @@ export interface CacheStatus {
   readonly collapsed?: boolean
   readonly key?: string
   readonly detail?: string
+  /** The whole member as another worker of this edge wrote it; all else is left out. */
+  readonly written?: string
 }
 
 /** @example formatCacheStatus('izumi', { hit: true, ttlSeconds: 376 }) // 'izumi; hit; ttl=376' */
 export function formatCacheStatus(cache: string, status: CacheStatus): string {
+  if (status.written !== undefined) return status.written
   let text = serializeName(cache)
   if (status.hit) text += '; hit'
   else if (status.forward) text += `; fwd=${status.forward}`

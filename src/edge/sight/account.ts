@@ -44,6 +44,15 @@ export class Figures {
     if (status >= 100 && status < 600) this.byClass[Math.floor(status / 100) - 1]!++
     this.byResult[INDEX[result]]!++
   }
+
+  /** Adds what was counted elsewhere; peaks are of one place, so they are not added. */
+  addAll(other: Pick<Figures, 'requests' | 'bytesIn' | 'bytesOut' | 'byClass' | 'byResult'>): void {
+    this.requests += other.requests
+    this.bytesIn += other.bytesIn
+    this.bytesOut += other.bytesOut
+    for (const [at, count] of other.byClass.entries()) this.byClass[at]! += count
+    for (const [at, count] of other.byResult.entries()) this.byResult[at]! += count
+  }
 }
 
 export class Account {

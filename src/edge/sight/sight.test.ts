@@ -83,8 +83,8 @@ test('a slot ends on the clock; the next begins at nothing, totals go on', async
       ['-', 2],
     ],
   )
-  assert.match(sight.metrics(), /izumi_edge_bytes_out_total\{property="shop"\} 4\n/)
-  assert.match(sight.metrics(), /izumi_edge_results_total\{property="-",result="hit"\} 1\n/)
+  assert.match(sight.metrics(0), /izumi_edge_bytes_out_total\{property="shop"\} 4\n/)
+  assert.match(sight.metrics(0), /izumi_edge_results_total\{property="-",result="hit"\} 1\n/)
   assert.deepEqual(
     sight.top().map(({ property, requests }) => [property, requests]),
     [

@@ -11,6 +11,8 @@ export interface SightOptions {
   /** Where slots are kept; null: in memory only. */
   folder: string | null
   log: AccessLogOptions | null
+  /** True: somebody else ticks, or takes what was counted (`take`). */
+  isFollower?: boolean
 }
 
 /** Requests that no property is named for. */
@@ -36,17 +38,17 @@ export class Sight {
   readonly #accounts = new Map<string, Account>()
   readonly #slots: Slots | null
   readonly #log: AccessLog | null
-  readonly #timer: NodeJS.Timeout
+  readonly #timer: NodeJS.Timeout | null
   #slot = slotOf(Date.now())
   /** Without a folder: slots that are over. */
   #closed: UsageSlot[] = []
 
-  constructor({ folder, log }: SightOptions) {
+  constructor({ folder, log, isFollower = false }: SightOptions) {
     this.#slots = folder === null ? null : new Slots(folder)
     this.#log = log === null ? null : new AccessLog(log)
     for (const [property, figures] of this.#slots?.resume(this.#slot) ?? []) this.account(property).slot = figures
-    this.#timer = setInterval(() => this.tick(Date.now()), TICK_MS)
-    this.#timer.unref()
+    this.#timer = isFollower ? null : setInterval(() => this.tick(Date.now()), TICK_MS)
+    this.#timer?.unref()
   }
 
   account(property: string): Account {
@@ -72,6 +74,28 @@ export class Sight {
   /** A prepared answer that `wantsLine` asked for. */
   line(finished: Finished): void {
     this.#log!.write(finished)
+  }
+
+  /** What was counted since the last time; whoever takes it has it alone. */
+  take(): [property: string, figures: Figures][] {
+    const taken: [string, Figures][] = []
+    for (const account of this.#accounts.values())
+      if (account.changed) {
+        account.changed = false
+        taken.push([account.property, account.slot])
+        account.slot = new Figures()
+      }
+    return taken
+  }
+
+  /** Adds what another process counted and gave away. */
+  add(taken: readonly [property: string, figures: Figures][]): void {
+    for (const [property, figures] of taken) {
+      const account = this.account(property)
+      account.changed = true
+      account.slot.addAll(figures)
+      account.total.addAll(figures)
+    }
   }
 
   /** Once a second: rates, peaks, and what changed goes to disk. */
@@ -129,7 +153,7 @@ export class Sight {
   }
 
   /** In the text format of Prometheus. */
-  metrics(): string {
+  metrics(dropped: number): string {
     const lines: string[] = []
     const metric = (name: string, help: string, rows: [labels: string, value: number][]) => {
       lines.push(`# HELP izumi_edge_${name} ${help}`, `# TYPE izumi_edge_${name} counter`)
@@ -167,9 +191,14 @@ export class Sight {
     lines.push(
       '# HELP izumi_edge_log_dropped_total Lines that the disk was too slow for.',
       '# TYPE izumi_edge_log_dropped_total counter',
-      `izumi_edge_log_dropped_total ${this.#log?.dropped ?? 0}`,
+      `izumi_edge_log_dropped_total ${dropped}`,
     )
     return `${lines.join('\n')}\n`
+  }
+
+  /** Lines that the disk was too slow for. */
+  get logDropped(): number {
+    return this.#log?.dropped ?? 0
   }
 
   /** After a reload, and after log files were moved. */
@@ -178,7 +207,7 @@ export class Sight {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    if (this.#timer !== null) clearInterval(this.#timer)
     this.#write()
     await this.#log?.close()
   }

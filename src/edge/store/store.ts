@@ -25,6 +25,8 @@ export interface StoreOptions {
   memoryBytes: number
   /** A folder of its own and the room in it; null: memory only. */
   disk?: { folder: string; sizeBytes: number } | null
+  /** What lies on the disk under other keys is forgotten when it is opened; left out: all is kept. */
+  keeps?: (key: string) => boolean
   /** Epoch milliseconds; the clock of the heads' `requestTime`. */
   now?: () => number
 }
@@ -63,6 +65,7 @@ export class EdgeStore implements Store, Bodies {
   readonly #diskBytes: number
   readonly #recordingRoomBytes: number
   readonly #now: () => number
+  readonly #keeps: (key: string) => boolean
   readonly #disk: Disk<Stored> | null
   readonly #journal: Journal | null
   #objects = 0
@@ -79,6 +82,7 @@ export class EdgeStore implements Store, Bodies {
     this.#diskBytes = options.disk?.sizeBytes ?? 0
     this.#recordingRoomBytes = Math.max(options.memoryBytes * RECORDING_SHARE, options.disk ? RECORDING_LEAST_BYTES : 0)
     this.#now = options.now ?? Date.now
+    this.#keeps = options.keeps ?? (() => true)
     this.#journal = journal
     this.#disk = options.disk
       ? new Disk<Stored>({ ...options.disk, clear: (objects, segment) => this.#clear(objects, segment) })
@@ -104,6 +108,7 @@ export class EdgeStore implements Store, Bodies {
     let latest = this.#journal.count
     await this.#disk.load((text, id, softAt) => {
       latest = Math.max(latest, text.storedAt, text.freshAt)
+      if (!this.#keeps(text.key)) return null
       const known = byId.get(id)
       // Of two records of one object the later one counts.
       if (known?.place && known.place.serial > text.serial) return null

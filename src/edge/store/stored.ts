@@ -39,7 +39,8 @@ export class Resident implements Evictable {
 export class Stored implements StoredObject, Evictable {
   readonly key: string
   readonly bodyBytes: number
-  readonly #bodies: Bodies
+  /** The store it belongs to. */
+  readonly home: Bodies
   #head: StoredHead | string
   body: Buffer | null = null
   softPurgedAt: number | null = null
@@ -68,7 +69,7 @@ export class Stored implements StoredObject, Evictable {
   next: Evictable | null = null
 
   constructor(bodies: Bodies, key: string, head: StoredHead, bodyBytes: number, purges: number) {
-    this.#bodies = bodies
+    this.home = bodies
     this.key = key
     this.#head = head
     this.bodyBytes = bodyBytes
@@ -97,7 +98,7 @@ export class Stored implements StoredObject, Evictable {
 
   read(first: number, last: number): AsyncIterable<Buffer> {
     const { body } = this
-    return body === null ? this.#bodies.read(this, first, last) : fromMemory(body, first, last)
+    return body === null ? this.home.read(this, first, last) : fromMemory(body, first, last)
   }
 }
 
