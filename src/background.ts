@@ -11,12 +11,17 @@ import { monthOf, shiftMonth } from './core/calendar.ts'
 import { WrongState } from './core/errors.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from './core/time.ts'
 import { isDatabaseAway } from './database/connection.ts'
-import { SYSTEM } from './database/events.ts'
+import { EVENT_CHANNEL, SYSTEM } from './database/events.ts'
+import { listen } from './database/notifications.ts'
+import { PROPERTY_RULES } from './families.ts'
+import { forgetAcknowledgements, pruneFeed } from './nodes/publish.ts'
 import { followCapacity } from './orders/follow.ts'
 import { deliverDue } from './parties/deliver.ts'
 import { forgetSessions } from './parties/sessions.ts'
 import { forgetFailures } from './parties/throttle.ts'
 import { enqueueDeliveries, forgetDeliveries } from './parties/webhooks.ts'
+import { followProperties } from './services/families/cdn/follow.ts'
+import { forgetPurges } from './services/families/cdn/purge.ts'
 import { sweepServices } from './services/sweep.ts'
 
 export interface Background {
@@ -67,11 +72,35 @@ export function startBackground(platform: Platform): Background {
       await forgetFailures(database, clock())
       await forgetSessions(database)
       await forgetDeliveries(database)
+      await pruneFeed(database)
+      await forgetAcknowledgements(database)
+      await forgetPurges(database)
     }),
   ]
+  // A property is live in about a second after its order: whatever happened may have been one.
+  let following: Promise<unknown> | null = null
+  let isDue = false
+  const follow = () => {
+    if (following) isDue = true
+    following ??= followProperties(database, PROPERTY_RULES)
+      .catch((error) => {
+        if (!isDatabaseAway(error)) log.error({ err: error }, 'properties could not be brought after their services')
+      })
+      .finally(() => {
+        following = null
+        if (isDue) {
+          isDue = false
+          follow()
+        }
+      })
+    return following
+  }
+  stops.push(repeat('properties', SECOND_MS, log, follow))
+  const ear = listen(database, [EVENT_CHANNEL], follow).catch(() => null)
   return {
     async stop() {
-      await Promise.all(stops.map((stop) => stop()))
+      await Promise.all([...stops.map((stop) => stop()), ear.then((open) => open?.close())])
+      while (following) await following
     },
   }
 }

@@ -30,7 +30,8 @@ async function checksum(): Promise<string> {
     ({ name: table }) =>
       `select '${table}' as t, md5(coalesce(string_agg(r::text, '|' order by r::text), '')) as m from "${table}" r`,
   )
-  const sums = await database.query<{ t: string; m: string }>(parts.join(' union all '))
+  const sums = await database.query<{ t: string; m: string }>(`${parts.join(' union all ')} order by t`)
+  // Several workers may answer parts of the union, in whatever order they are done.
   return JSON.stringify(sums)
 }
 

@@ -61,13 +61,14 @@ test('every route says who may use it, and what changes things is not for looker
     'GET /api/v1/set-up',
     'GET /api/v1/sign-in/oidc',
     'GET /api/v1/sign-in/oidc/callback',
+    'POST /api/v1/feed/enrol',
     'POST /api/v1/invitations/:token',
     'POST /api/v1/set-up',
     'POST /api/v1/sign-in',
     'POST /api/v1/sign-out',
   ])
   // Supply, the catalogue and fail-over are the operator's.
-  const supply = /\/(sites|pools|resource-kinds|fail-overs|claims)(\/|$)|\/offerings(\/:offering)?$/
+  const supply = /\/(sites|pools|resource-kinds|fail-overs|claims|nodes|node-tokens)(\/|$)|\/offerings(\/:offering)?$/
   for (const route of routes.filter((one) => isChange(one) && supply.test(one.url)))
     assert.deepEqual((accessOf(route) as { parties?: string[] }).parties, ['operator'], name(route))
 })
@@ -166,7 +167,9 @@ test('each principal gets through exactly where its route lets it, and to what i
           continue
         }
         // The other customer asks for what is the reseller's customer's: it is not there.
-        const names = /:(party|user|key|webhook|claim|order|quote|contract|service|invoice)\b/.test(route.url)
+        const names = /:(party|user|key|webhook|claim|order|quote|contract|service|invoice|property|purge)\b/.test(
+          route.url,
+        )
         const body_ = (route.options.schema as { body?: { required?: string[] } })?.body
         if (names || body_?.required?.includes('party')) assert.equal(status, 404, what)
       }

@@ -25,6 +25,7 @@ export const sessionToken = (request: FastifyRequest): string | null =>
 /** Why a principal may not use a route with this method; null when it may. Also used to describe routes. */
 export function refusalReason(principal: Principal, access: Access, method: string): string | null {
   if ('public' in access) return null
+  if (access.node) return 'This is for nodes that have enrolled.'
   const reads = READS.has(method)
   if (access.session && principal.via !== 'session') return 'This is for people who are signed in, not for API keys.'
   if (access.parties && !access.parties.includes(principal.partyKind))
@@ -93,6 +94,7 @@ export function guard(app: App, database: Database, publicUrl: string): void {
     if (request.is404) return done()
     const { access } = request.routeOptions.config
     const bearer = request.headers.authorization
+    if (!('public' in access) && access.node && bearer?.startsWith('Izumi-Node ')) return done()
     const secret = bearer === undefined ? sessionToken(request) : (BEARER.exec(bearer)?.[1] ?? '')
     const via = bearer === undefined ? 'session' : 'api-key'
     const settle = (principal: Principal | null) => {

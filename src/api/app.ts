@@ -47,6 +47,8 @@ export type Access =
       anyScope?: true
       /** Only for people with a session, not for API keys. */
       session?: true
+      /** Only for nodes that have enrolled, which sign each request; the route checks the signature with the body. */
+      node?: true
     }
 
 declare module 'fastify' {
@@ -72,6 +74,8 @@ declare module 'fastify' {
     signals: { access: Set<() => void>; event: Set<() => void> }
   }
   interface FastifyRequest {
+    /** The body as it came, on routes for nodes: what their signature covers. */
+    rawText?: string
     /** Who asks. On a public route it may be missing although the type says otherwise. */
     principal: Principal
     /** Runs work under the row-level security of the asker's party. All reads of tenants' data go through it. */

@@ -3,9 +3,11 @@ import { apiKeyRoutes } from './api-keys.ts'
 import type { App } from './app.ts'
 import { billingRoutes } from './billing.ts'
 import { catalogueRoutes } from './catalogue.ts'
+import { cdnRoutes } from './cdn.ts'
 import { claimRoutes } from './claims.ts'
 import { eventRoutes } from './events.ts'
 import { meRoutes } from './me.ts'
+import { nodeRoutes } from './nodes.ts'
 import { orderRoutes } from './orders.ts'
 import { partyRoutes } from './parties.ts'
 import type { Platform } from './platform.ts'
@@ -33,4 +35,6 @@ export const NOUNS: readonly ((app: App, platform: Platform) => void)[] = [
   serviceRoutes,
   billingRoutes,
   resultRoutes,
+  nodeRoutes,
+  cdnRoutes,
 ]

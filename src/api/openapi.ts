@@ -25,6 +25,7 @@ type Json = Record<string, unknown>
 /** What a route asks of the asker, in words. */
 function audience(access: Access, method: string): string {
   if ('public' in access) return 'Open to everybody.'
+  if (access.node) return 'For nodes that have enrolled, which sign each request.'
   const reads = method === 'GET'
   const parts = [
     access.parties ? `For ${access.parties.join(' and ')}` : 'For every party',
@@ -131,7 +132,14 @@ export function openApiDocument(routes: readonly ListedRoute[], base: string): J
           }
         : {}),
       responses: { ...responses, default: { $ref: '#/components/responses/Problem' } },
-      security: 'public' in access ? [] : access.session ? [{ session: [] }] : [{ session: [] }, { apiKey: [] }],
+      security:
+        'public' in access
+          ? []
+          : access.node
+            ? [{ node: [] }]
+            : access.session
+              ? [{ session: [] }]
+              : [{ session: [] }, { apiKey: [] }],
     }
   }
   return {
@@ -157,6 +165,12 @@ export function openApiDocument(routes: readonly ListedRoute[], base: string): J
       securitySchemes: {
         session: { type: 'apiKey', in: 'cookie', name: 'izumi_session', description: 'A session, from POST /sign-in.' },
         apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, from POST /api-keys.' },
+        node: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'authorization',
+          description: 'Izumi-Node: an Ed25519 signature over the request, by a node that has enrolled.',
+        },
       },
     },
   }

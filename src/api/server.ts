@@ -139,6 +139,8 @@ function readJson(app: App): void {
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, raw, done) => {
     const text = raw as string
+    const { access } = request.routeOptions.config
+    if (!('public' in access) && access.node) request.rawText = text
     if (text === '') return done(null, undefined)
     parse(request, text, (error, body) => {
       if (error) return done(error)

@@ -2,6 +2,7 @@
  * Every command that is a request: noun, verb, the operation behind it, and what of the answer people want to see. The
  * options of a command come from the API's description; the first verb of a noun is the one meant when none is said.
  */
+import { CDN_NOUNS } from './cdn.ts'
 import type { Column } from './table.ts'
 
 export interface Command {
@@ -684,9 +685,10 @@ export const NOUNS: Noun[] = [
       { verb: 'test', operation: 'POST /webhooks/{webhook}/test' },
     ],
   },
+  ...CDN_NOUNS,
 ]
 
-/** Operations that other commands stand for (sign-in, whoami, events follow), or that are a browser's. */
+/** Operations that other commands stand for (sign-in, whoami, events follow), or that are a browser's or a node's. */
 export const ELSEWHERE: readonly string[] = [
   'GET /set-up',
   'POST /set-up',
@@ -700,4 +702,9 @@ export const ELSEWHERE: readonly string[] = [
   'POST /invitations/{token}',
   'GET /events/stream',
   'GET /openapi.json',
+  'POST /feed/enrol',
+  'GET /feed/stream',
+  'POST /feed/acknowledgements',
+  'POST /feed/heartbeats',
+  'POST /feed/usage',
 ]

@@ -4,6 +4,7 @@
  * commands that need it, so that all others start as fast as before.
  */
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { BadInput } from '../core/errors.ts'
 import type { ConfigRefused } from '../edge/config/read.ts'
@@ -11,9 +12,16 @@ import { Refused, Unreachable } from './client.ts'
 import { BadWords } from './input.ts'
 
 interface RunOptions {
+  join?: string
+  token?: string
+  data?: string
+  listenHttps?: string
+  memory?: string
+  disk?: string
   config?: string
   origin?: string
   listen?: string
+  workers?: string
   admin?: string
   json?: boolean
 }
@@ -37,7 +45,14 @@ export function addEdge(program: Command): void {
     .option('--origin <address>', 'one web server; every host name is served from it')
     .option('--config <file>', 'an edge.yaml; see docs/services/cdn-edge.md')
     .option('--listen <host:port>', 'where to serve http; otherwise what the file says, or 127.0.0.1:8081')
+    .option('--workers <number>', 'how many processes serve; otherwise what the file says, or one a core')
     .option('--admin <host:port>', 'where to take purges; otherwise what the file says, or 127.0.0.1:8082')
+    .option('--join <url>', 'a control plane to take the configuration from; with --token the first time')
+    .option('--token <token>', 'the one-time token, from izumi node-tokens add')
+    .option('--data <folder>', 'with --join: where the edge keeps itself; otherwise data/edge')
+    .option('--listen-https <host:port>', 'with --join: where to serve https')
+    .option('--memory <amount>', 'with --join: the store in memory, such as 2 GB')
+    .option('--disk <amount>', 'with --join: the store on disk, such as 200 GB')
     .exitOverride()
     .addHelpText(
       'after',
@@ -45,10 +60,16 @@ export function addEdge(program: Command): void {
 Examples
   izumi edge --origin http://127.0.0.1:3000       serves and caches at once, and says where
   izumi edge --config edge.yaml                   many properties; SIGHUP reads the file again
+  izumi edge --join https://izumi.example --token node_…   an edge of a control plane
   izumi edge check edge.yaml                      is the file right?
   izumi edge purge --tag product-7                in force when it returns`,
     )
-  edge.action(() => run(edge.optsWithGlobals<RunOptions>()))
+  edge.action(async () => {
+    const options = edge.optsWithGlobals<RunOptions>()
+    const { join } = options
+    if (join === undefined) return run(options)
+    return (await import('./join.ts')).runJoined({ ...options, join })
+  })
 
   const check = edge
     .command('check')
@@ -182,11 +203,14 @@ async function run(options: RunOptions): Promise<void> {
   const edge = await startEdge(options.config === undefined ? { origin: options.origin! } : { file: options.config }, {
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.admin ? { admin: options.admin } : {}),
+    workers: availableParallelism(),
+    ...(options.workers ? { exactWorkers: wholeNumber(options.workers) } : {}),
   })
   const { http, https, admin } = edge.addresses
   if (options.json) print(JSON.stringify(edge.addresses))
   else {
     print(`Serving ${options.origin ?? options.config} at ${[...http, ...https].join(', ')}`)
+    if (edge.workers.length > 0) print(`${edge.workers.length} workers`)
     if (admin !== null) print(`Purge, figures and health at ${admin}`)
     print('Ctrl-C ends it.')
   }
@@ -208,6 +232,13 @@ async function run(options: RunOptions): Promise<void> {
   })
   // Connections of clients that went away without a word would hold the process.
   process.exit(0)
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 1 || number > 256)
+    throw new BadInput('--workers', `${text} is wrong here`, 'a number from 1 to 256')
+  return number
 }
 
 async function checkFile(file: string, options: { json?: boolean }): Promise<void> {

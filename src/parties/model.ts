@@ -33,7 +33,17 @@ export interface Party {
 }
 
 /** What API keys may be limited to: each noun read, or changed (which includes reading). */
-export const SCOPES = ['capacity', 'orders', 'billing', 'results', 'parties', 'events', 'webhooks', 'nodes'] as const
+export const SCOPES = [
+  'capacity',
+  'orders',
+  'billing',
+  'results',
+  'parties',
+  'events',
+  'webhooks',
+  'nodes',
+  'cdn',
+] as const
 export type Scope = (typeof SCOPES)[number]
 
 /** Every word that may stand in a key's `scopes`; `*` is all of them. */

@@ -3,12 +3,15 @@
  * keys, webhooks, quotas, orders, quotes, contracts, services, claims and invoices. For tests that walk all routes.
  */
 
+import { generateKeyPairSync } from 'node:crypto'
 import { deskOf } from '../../src/api/desk.ts'
 import { insertOffering, insertPlan } from '../../src/catalogue/store.ts'
 import { FOREVER } from '../../src/core/time.ts'
 import { SYSTEM } from '../../src/database/events.ts'
+import { PROPERTY_RULES } from '../../src/families.ts'
 import { placeOrder } from '../../src/orders/place.ts'
 import { findParty } from '../../src/parties/store.ts'
+import { followProperties } from '../../src/services/families/cdn/follow.ts'
 import { flatCharge, insertSites, unitCharge } from './provider.ts'
 import { type TestWorld, testWorld } from './server.ts'
 
@@ -46,6 +49,27 @@ export async function furnishedWorld(): Promise<FurnishedWorld> {
       minimumTermMonths: 0,
       charges: [flatCharge('monthly', '3100'), unitCharge('power', '20')],
     })
+  const cdn = await insertOffering(database, {
+    code: 'cdn',
+    family: 'cdn',
+    name: 'CDN',
+    nameJa: null,
+    description: null,
+    descriptionJa: null,
+    defaults: {},
+    taxCode: 'standard',
+    state: 'active',
+  })
+  for (const seller of [operator, reseller])
+    await insertPlan(database, {
+      offeringId: cdn.id,
+      sellerId: seller.id,
+      currency: 'JPY',
+      effectiveFrom: LONG_AGO,
+      effectiveTo: FOREVER,
+      minimumTermMonths: 0,
+      charges: [flatCharge('monthly', '1000')],
+    })
   const today = new Date(Date.now())
   const inLastMonth = Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 1, 5)
   const period = new Date(inLastMonth).toISOString().slice(0, 7)
@@ -56,10 +80,23 @@ export async function furnishedWorld(): Promise<FurnishedWorld> {
     return answer.body
   }
   const engineer = keys.operator.engineer
+  await ask('POST', '/pools', engineer, { site: 'saitama-1', kind: 'edge-bandwidth', name: 'Edges', quantity: 1_000 })
   await ask('POST', '/sites/yokohama-1/racks', engineer, { kind: 'rack-unit', name: 'R1', slots: 42 })
   const [step] = await database.query<{ id: string; poolId: number }>(
     `select s.id, s.pool_id as "poolId" from capacity_step s join pool p on p.id = s.pool_id where p.kind = 'power' limit 1`,
   )
+
+  const token = await ask('POST', '/node-tokens', engineer, { kind: 'edge', name: 'edge-1', site: 'yokohama-1' })
+  const { publicKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  })
+  const node = await ask('POST', '/feed/enrol', engineer, {
+    token: token.token,
+    kind: 'edge',
+    publicKey: publicKey.toString('base64url'),
+    software: 'test',
+  })
 
   const furnish = async (code: 'customer' | 'other'): Promise<Things> => {
     const key = keys[code]
@@ -74,6 +111,19 @@ export async function furnishedWorld(): Promise<FurnishedWorld> {
       offering: 'rack',
       config: { site: 'yokohama-1', power: 9_000 },
       wait: { until: new Date(Date.now() + 86_400_000).toISOString() },
+    })
+    const delivery = await ask('POST', '/orders', key.engineer, {
+      offering: 'cdn',
+      config: {
+        property: { name: code, hosts: [`www.${code}.example`], origin: 'https://origin.example.net' },
+        sites: 'everywhere',
+        reserved: [{ site: 'saitama-1', bandwidth: 1 }],
+      },
+    })
+    await followProperties(database, PROPERTY_RULES)
+    const purge = await ask('POST', '/cdn/purges', key.engineer, {
+      url: `https://www.${code}.example/a`,
+      waitSeconds: 0,
     })
     const claim = await ask('POST', '/claims', engineer, {
       party: code,
@@ -97,6 +147,10 @@ export async function furnishedWorld(): Promise<FurnishedWorld> {
       quote: quote.id,
       contract: past.contractId!,
       service: past.serviceId!,
+      property: delivery.serviceId,
+      purge: purge.id,
+      versionNumber: 1,
+      node: node.id,
       site: 'yokohama-1',
       protects: 'saitama-1',
       kind: 'power',
