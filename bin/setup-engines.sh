@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests and benchmarks run against: a browser, fonts that hold Japanese, PostgreSQL 15
-# beside the embedded one, tools that look at what Izumi makes (PDF), and varnishtest, which scripts wire cases of the edge.
+# beside the embedded one, tools that look at what Izumi makes (PDF), varnishtest, which scripts wire cases of the edge, and an
+# oracle (gdnsd) and a validator (delv) for DNS. What they bring as services is not started by the tests and need not run.
 # `--peers` adds the products that benchmarks are measured against. Everything here is optional for running Izumi itself.
 set -euo pipefail
 
-packages=(chromium libfaketime fonts-noto-cjk postgresql-15 poppler-utils varnish)
-[ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2 nginx haproxy trafficserver wrk openssl)
+packages=(chromium libfaketime fonts-noto-cjk postgresql-15 poppler-utils varnish gdnsd bind9-dnsutils)
+[ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2 nginx haproxy trafficserver wrk openssl dnsperf pdns-server pdns-backend-geoip knot)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -37,6 +37,8 @@ const LOCAL = {
   ),
   /** Processes' worth of cores; otherwise as many as there are. */
   workers: optional(Type.Integer({ minimum: 1, maximum: 256 })),
+  /** False: every datagram is read and sent by itself, even where many at once could be. */
+  batches: optional(Type.Boolean()),
   /** Metrics, health, explain. */
   admin: optional(ListenAt),
   /** HTTP 302 to the edge that holds the object. */
@@ -89,7 +91,7 @@ export function readDnsText(text: string, file: string): DnsConfig {
   const faults: ConfigFaultAt[] = []
   const tell = (path: (string | number)[], problem: string, expected: string) =>
     void faults.push(new ConfigFaultAt(path, problem, expected))
-  const { listen, workers, admin, redirect, log, countriesFile, ...rest } = config
+  const { listen, workers, batches, admin, redirect, log, countriesFile, ...rest } = config
   const at = (name: string) => resolve(folder, name)
   const state: DnsState = {
     ...rest,
@@ -124,6 +126,7 @@ export function readDnsText(text: string, file: string): DnsConfig {
   const local: LocalSettings = {
     listen,
     workers,
+    batches,
     admin,
     redirect,
     log: log && { ...log, ...(log.file ? { file: at(log.file) } : {}) },

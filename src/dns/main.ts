@@ -28,6 +28,8 @@ export interface DnsOptions {
   /** `host:port`, each by UDP and TCP; overrides the file's. */
   listen?: string | readonly string[]
   workers?: number
+  /** False: every datagram by itself; see serve/batch.ts. */
+  batches?: boolean
   /** `host:port`; false: none, which is also what it is when nothing is said. */
   admin?: string | false
   log?: (line: LogLine) => void
@@ -103,11 +105,12 @@ class Router implements Dns {
     const workers = this.#options.workers ?? this.#local.workers ?? availableParallelism()
     const log = this.#options.log ?? this.#logLine
     const cookieSecret = newCookieSecret()
+    const batches = this.#options.batches ?? this.#local.batches ?? true
     try {
       for (let at = 0; at < workers; at++) {
         const figures = new Float64Array(new SharedArrayBuffer(figuresBytes(DNS_LIMITS.sites)))
         this.#figures.push(figures)
-        const unit: UnitOptions = { cookieSecret, figures, logEvery: this.#local.log?.every ?? 0, log }
+        const unit: UnitOptions = { cookieSecret, figures, logEvery: this.#local.log?.every ?? 0, batches, log }
         this.#units.push(
           workers === 1
             ? new LocalUnit(unit)

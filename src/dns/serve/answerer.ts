@@ -36,27 +36,39 @@ export class Answerer {
 
   /** The answer in a buffer that is good until the next call; null: none. */
   answer(query: Uint8Array, length: number, client: AddressWords, isTcp: boolean): Uint8Array | null {
+    const size = this.#answer(query, length, client, isTcp, this.#out)
+    return size === 0 ? null : this.#out.subarray(0, size)
+  }
+
+  /** The same by UDP into memory that holds any such answer; its length, 0: none. */
+  answerInto(query: Uint8Array, length: number, client: AddressWords, out: Uint8Array): number {
+    return this.#answer(query, length, client, false, out)
+  }
+
+  #answer(query: Uint8Array, length: number, client: AddressWords, isTcp: boolean, out: Uint8Array): number {
     let size: number
     try {
-      size = this.responder.answer(query, length, client, isTcp, this.#out, Date.now())
+      size = this.responder.answer(query, length, client, isTcp, out, Date.now())
     } catch {
       // A fault of ours must not end the service; it is counted, and the client asks another server.
       this.#options.figures[AT.servfail]!++
-      return null
+      return 0
     }
-    if (this.#untilLog > 0 && --this.#untilLog === 0) {
-      this.#untilLog = this.#options.logEvery
-      const { type, rcode, ...seen } = this.responder.seen(size)
-      this.#options.log({
-        at: new Date().toISOString(),
-        client: addressText(client),
-        transport: isTcp ? 'tcp' : 'udp',
-        ...seen,
-        type: typeName(type),
-        rcode: rcodeName(rcode),
-      })
-    }
-    return size === 0 ? null : this.#out.subarray(0, size)
+    if (this.#untilLog > 0 && --this.#untilLog === 0) this.#tell(size, client, isTcp)
+    return size
+  }
+
+  #tell(size: number, client: AddressWords, isTcp: boolean): void {
+    this.#untilLog = this.#options.logEvery
+    const { type, rcode, ...seen } = this.responder.seen(size)
+    this.#options.log({
+      at: new Date().toISOString(),
+      client: addressText(client),
+      transport: isTcp ? 'tcp' : 'udp',
+      ...seen,
+      type: typeName(type),
+      rcode: rcodeName(rcode),
+    })
   }
 
   failed(): void {

@@ -8,6 +8,7 @@ export interface WorkerData {
   cookieSecret: Uint8Array
   figures: SharedArrayBuffer
   logEvery: number
+  batches: boolean
 }
 
 export type Order = { id: number } & (
@@ -31,9 +32,14 @@ export class RemoteUnit implements Unit {
   >()
   #next = 0
 
-  constructor({ cookieSecret, figures, logEvery, log }: UnitOptions, died: (error: Error) => void) {
+  constructor({ cookieSecret, figures, logEvery, batches, log }: UnitOptions, died: (error: Error) => void) {
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: { cookieSecret, figures: figures.buffer as SharedArrayBuffer, logEvery } satisfies WorkerData,
+      workerData: {
+        cookieSecret,
+        figures: figures.buffer as SharedArrayBuffer,
+        logEvery,
+        batches,
+      } satisfies WorkerData,
     })
     this.#worker.on('message', (answer: Answer) => {
       if (answer.kind === 'log') {

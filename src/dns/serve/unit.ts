@@ -22,6 +22,8 @@ export interface UnitOptions {
   cookieSecret: Uint8Array
   figures: Float64Array
   logEvery: number
+  /** Many datagrams with one call to the kernel, where that can be had. */
+  batches: boolean
   log: (line: LogLine) => void
 }
 
@@ -69,7 +71,7 @@ export class LocalUnit implements Unit {
   async listen(host: string, port: number, reusePort: boolean): Promise<number> {
     const answerer = this.#answerer!
     for (let tries = 1; ; tries++) {
-      const udp = await openUdp(host, port, reusePort, answerer)
+      const udp = await openUdp(host, port, { reusePort, batches: this.#options.batches }, answerer)
       try {
         this.#servers.push(await openTcp(host, udp.address.port, reusePort, answerer), udp)
         return udp.address.port

@@ -3,12 +3,13 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { Answer, Order, WorkerData } from './remote.ts'
 import { LocalUnit, type UnitOptions } from './unit.ts'
 
-const { cookieSecret, figures, logEvery } = workerData as WorkerData
+const { cookieSecret, figures, logEvery, batches } = workerData as WorkerData
 const port = parentPort!
 const options: UnitOptions = {
   cookieSecret,
   figures: new Float64Array(figures),
   logEvery,
+  batches,
   log: (line) => port.postMessage({ kind: 'log', line } satisfies Answer),
 }
 const unit = new LocalUnit(options)

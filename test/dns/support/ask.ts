@@ -1,5 +1,5 @@
 /** Asks a responder or a router as a client would, and reads what comes with `dns-packet`: a decoder that none of ours helped to write. */
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import packet, { type DecodedPacket, type Packet } from 'dns-packet'
@@ -113,6 +113,32 @@ export async function ask(address: string, name: string, asking: Asking = {}): P
   const bytes = await askUdpRaw(address, queryBytes(name, asking))
   if (bytes === null) throw new Error(`no answer for ${name}`)
   return readAnswer(bytes)
+}
+
+/** One socket for many questions, one after the other. */
+export class Conversation {
+  readonly #socket: Socket
+  private constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  static async open(address: string): Promise<Conversation> {
+    const { host, port } = splitAddress(address)
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
+    socket.connect(port, host)
+    await once(socket, 'connect')
+    return new Conversation(socket)
+  }
+
+  async ask(query: Buffer): Promise<Buffer> {
+    const came = once(this.#socket, 'message', { signal: AbortSignal.timeout(ANSWER_MS) })
+    this.#socket.send(query)
+    return ((await came) as [Buffer])[0]
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
 }
 
 /** Sends the bytes given over one connection and reads so many answers. */
