@@ -18,6 +18,8 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 echo "Installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# Debian starts what it installs; nothing here needs that.
+export RUNLEVEL=1
 run=()
 [ "$(id -u)" -eq 0 ] || run=(sudo)
 "${run[@]}" apt-get update -qq
