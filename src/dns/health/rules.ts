@@ -16,7 +16,8 @@ export function observe({ up, against }: Observed, good: boolean, falls: number,
 
 /**
  * Is an edge up, as this router (null: it does not check) and the other observers see it? It takes more than half of those who look to take it
- * out, or as many as `quorum` says: a router that is cut off itself must not empty its answers.
+ * out, or as many as `quorum` says: a router that is cut off itself must not empty its answers. Where they are even, this router's own check
+ * decides: it has asked the edge as a client would, while the control plane has only heard of it a while ago, or cannot.
  */
 export function isUp(
   own: boolean | null,
@@ -25,5 +26,6 @@ export function isUp(
 ): boolean {
   const up = (seen?.up ?? 0) + (own === true ? 1 : 0)
   const down = (seen?.down ?? 0) + (own === false ? 1 : 0)
-  return down < (quorum ?? (up + down) / 2 + 0.5)
+  if (quorum !== undefined) return down < quorum
+  return down === up ? own !== false : down < up
 }
