@@ -118,8 +118,12 @@ Examples
     .exitOverride()
   reload.action(async () => {
     const options = reload.optsWithGlobals<AdminOptions>()
-    const { properties } = await post<{ properties: number }>(options.at, '/reload', {})
-    print(options.json ? JSON.stringify({ properties }) : `In force: ${properties} properties.`)
+    const answer = await post<{ properties: number; needStart: string[] }>(options.at, '/reload', {})
+    print(
+      options.json
+        ? JSON.stringify(answer)
+        : `In force: ${answer.properties} properties${exceptFor(answer.needStart)}.`,
+    )
   })
 }
 
@@ -216,7 +220,7 @@ async function run(options: RunOptions): Promise<void> {
   }
   process.on('SIGHUP', () => {
     edge.reload().then(
-      () => process.stderr.write('The configuration was read again and is in force.\n'),
+      (needStart) => process.stderr.write(`The configuration was read again and is in force${exceptFor(needStart)}.\n`),
       (error: Error) => process.stderr.write(`${error.message}\n`),
     )
   })
@@ -233,6 +237,9 @@ async function run(options: RunOptions): Promise<void> {
   // Connections of clients that went away without a word would hold the process.
   process.exit(0)
 }
+
+const exceptFor = (needStart: readonly string[]): string =>
+  needStart.length === 0 ? '' : `, but for ${needStart.join(', ')}: that waits for a start`
 
 function wholeNumber(text: string): number {
   const number = Number(text)

@@ -10,7 +10,7 @@ import { purgeOf } from './admin/purge.ts'
 import { type AdminServer, startAdmin } from './admin/server.ts'
 import type { EdgeConfig } from './config/schema.ts'
 import { Alone, type Crew } from './crew.ts'
-import { checkGiven, type Given, memoryOf, splitAddress } from './serving.ts'
+import { checkGiven, type Given, memoryOf, needingStart, splitAddress } from './serving.ts'
 import type { UsageSlot } from './sight/slots.ts'
 import type { EdgeStore } from './store/store.ts'
 import { Fleet } from './workers/fleet.ts'
@@ -54,8 +54,8 @@ export interface Edge {
   readonly store: Pick<EdgeStore, 'stats'>
   /** Process ids of the workers; empty where this process serves itself. */
   readonly workers: readonly number[]
-  /** Reads the file again. @throws ConfigRefused and stays as it was */
-  reload(): Promise<void>
+  /** Reads the file again; says which settings of it wait for a start. @throws ConfigRefused and stays as it was */
+  reload(): Promise<string[]>
   /** Checked whole, in force everywhere when it resolves. @throws ConfigRefused and stays as it was */
   apply(text: string): Promise<void>
   /** In force everywhere, and for answers under way, when it resolves; also after a crash. */
@@ -97,9 +97,11 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     applying = applied.catch(() => {})
     return applied
   }
-  const reload = () => {
+  const started = crew.loaded.config
+  const reload = async () => {
     if (!('file' in source)) throw new Refusal('no-file', 409, 'This edge was started without a configuration file.')
-    return apply(() => givenBy(source))
+    await apply(() => givenBy(source))
+    return needingStart(started, crew.loaded.config)
   }
   const purge = async (order: unknown, strict: boolean) => {
     const selector = purgeOf(order, crew.loaded.properties, strict)
@@ -127,7 +129,7 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
       get workers() {
         return (crew.pids ?? []).filter((pid) => pid !== undefined)
       },
-      reload: async () => reload(),
+      reload,
       apply: (text) => apply(() => ({ ...given, text })),
       purge: async (order) => ({ objects: (await purge(order, false)).objects }),
       usage: {

@@ -19,9 +19,11 @@ import type { Owners } from './flow/inside.ts'
 import { Certificates } from './front/certificates.ts'
 import { Front } from './front/front.ts'
 import { PreparedHits } from './front/hits.ts'
+import type { FrontLimits } from './front/limits.ts'
 import { Listener, type TlsSettings } from './front/listener.ts'
 import { type Draft, Kept } from './kept.ts'
 import type { EdgeRequest, OriginPool, Properties, Store } from './message.ts'
+import type { AccessLogOptions } from './sight/access-log.ts'
 import { type Explanation, explain } from './sight/explain.ts'
 import { Sight } from './sight/sight.ts'
 import { EdgeStore, openStore, type StoreOptions } from './store/store.ts'
@@ -91,6 +93,7 @@ export class Serving {
   readonly front: Front
   readonly #options: ServingOptions
   readonly #kept: ServingKept
+  readonly #folder: string
   readonly #listeners = new Map<string, Listener>()
   #current: LoadedConfig
   #tls: TlsSettings | null
@@ -104,6 +107,8 @@ export class Serving {
     const { config } = loaded
     const tls = tlsOf(config, given, options)
     const room = roomOf(config, given.folder, options.share)
+    const { index = 0, count = 1 } = options.share ?? {}
+    if (room.own.disk && index === 0) forgetParts(room.own.disk.folder, count)
     const own = await openStore(room.own)
     const store = room.copiesBytes === 0 ? own : sharedStore(own, room.copiesBytes, options.share!)
     for (const draft of drafts) draft.keep()
@@ -126,6 +131,7 @@ export class Serving {
     this.#tls = tls
     this.#challenges = challengesOf(config.acmeChallenges ?? [])
     this.#kept = kept
+    this.#folder = folder
     this.#options = options
     this.own = own
     this.store = store
@@ -133,9 +139,7 @@ export class Serving {
     this.sight = new Sight({
       folder: usage === null ? null : resolve(folder, usage),
       isFollower: options.share !== undefined,
-      log: config.log
-        ? { file: config.log.file ? resolve(folder, config.log.file) : null, sample: config.log.sample ?? 1 }
-        : null,
+      log: logOf(config, folder),
     })
     const properties: Properties = { find: (host, scheme) => this.#current.properties.find(host, scheme) }
     const flow = new Flow({
@@ -147,10 +151,9 @@ export class Serving {
       challenges: (request) => this.#challenges(request),
     })
     this.flow = flow
-    const limits = limitsOf(config.limits)
     this.front = new Front({
       handler: flow,
-      limits: { ...limits, connectionsMax: Math.ceil(limits.connectionsMax / (options.share?.count ?? 1)) },
+      limits: sharedLimits(config, options.share),
       hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME, sight: this.sight }),
     })
   }
@@ -230,7 +233,12 @@ export class Serving {
         this.#listeners.delete(name)
       } else if (ready.tls !== null) listener.setTls(ready.tls)
     for (const [name, listener] of ready.opened) this.#listeners.set(name, listener)
-    this.sight.reopen()
+    const { config } = ready.loaded
+    this.sight.setLog(logOf(config, this.#folder))
+    this.front.setLimits(sharedLimits(config, this.#options.share))
+    const { own, copiesBytes } = roomOf(config, this.#folder, this.#options.share)
+    if (this.store instanceof SharedStore) this.store.resize(own.memoryBytes, copiesBytes)
+    else this.own.resize(own.memoryBytes)
   }
 
   /** What was prepared is not wanted. */
@@ -314,6 +322,25 @@ export function checkGiven(given: Given): LoadedConfig {
   return loaded
 }
 
+/** Settings that are only read when an edge starts, and read otherwise now than they did then. */
+export function needingStart(then: EdgeConfig, now: EdgeConfig): string[] {
+  const read: Record<string, (config: EdgeConfig) => unknown> = {
+    workers: ({ workers }) => workers,
+    'listen.admin': ({ listen }) => listen?.admin,
+    'store.disk': ({ store }) => store?.disk,
+    usage: ({ usage }) => usage,
+  }
+  return Object.keys(read).filter((name) => JSON.stringify(read[name]!(then)) !== JSON.stringify(read[name]!(now)))
+}
+
+const logOf = ({ log }: EdgeConfig, folder: string): AccessLogOptions | null =>
+  log ? { file: log.file ? resolve(folder, log.file) : null, sample: log.sample ?? 1 } : null
+
+function sharedLimits(config: EdgeConfig, share: Share | undefined): FrontLimits {
+  const limits = limitsOf(config.limits)
+  return { ...limits, connectionsMax: Math.ceil(limits.connectionsMax / (share?.count ?? 1)) }
+}
+
 interface ListenerWanted {
   at: string
   isSecure: boolean
@@ -372,7 +399,6 @@ function roomOf(
   const folder = disk && resolve(base, disk.folder)
   const memoryBytes = memoryOf(config) / count
   const copiesBytes = count === 1 ? 0 : memoryBytes * COPIES_SHARE
-  if (folder !== undefined && index === 0) forgetParts(folder, count)
   return {
     copiesBytes,
     own: {

@@ -16,6 +16,7 @@ import { ConfigRefused } from '../../src/edge/config/read.ts'
 import { startEdge } from '../../src/edge/main.ts'
 import { Account, SLOT_MS } from '../../src/edge/sight/account.ts'
 import { Slots, slotOf } from '../../src/edge/sight/slots.ts'
+import type { EdgeStore } from '../../src/edge/store/store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'izumi-managed-'))
 let asked = 0
@@ -114,9 +115,34 @@ test('listeners come and go with the configuration; one that cannot be had refus
   assert.match(String(await once(again, 'error')), /ECONNREFUSED/)
 })
 
+test('limits, room in memory and the log change in place; rate limits that read the same keep their counts', async () => {
+  const config = (more: object) => text({ properties: [property('first')], ...more })
+  const many = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`x-${i}`, '1']))
+  const status = async () => (await fetch(`${http}/limited`, { headers: many })).status
+  await edge.apply(config({ limits: { headFields: 10 } }))
+  assert.equal(await status(), 431)
+  await edge.apply(config({ log: { file: 'access.log' } }))
+  assert.equal(await status(), 200)
+  for (let i = 0; i < 50; i++) await get(`/room/${i}`)
+  const before = edge.store.stats()
+  await edge.apply(config({ store: { memory: Math.floor(before.memoryBytes / 2) } }))
+  assert.ok(edge.store.stats().memoryBytes <= before.memoryBytes / 2)
+  assert.ok(edge.store.stats().objects > 10)
+  assert.match(readFileSync(join(folder, 'access.log'), 'utf8'), /"target":"\/room\/49"/)
+
+  const limited = (requests: number) => [{ ...property('first'), rateLimit: { requests, per: '1h', by: 'property' } }]
+  await edge.apply(config({ properties: limited(2) }))
+  assert.deepEqual([await status(), await status(), await status()], [200, 200, 429])
+  await edge.apply(config({ properties: limited(2), acmeChallenges: [] }))
+  assert.equal(await status(), 429)
+  await edge.apply(config({ properties: limited(3) }))
+  assert.equal(await status(), 200)
+})
+
 test('what is not configured any more can still be purged', async () => {
   await edge.apply(text({ properties: [property('first')] }))
   await edge.purge({ all: true })
+  await (edge.store as EdgeStore).swept()
   for (const path of ['/p/1', '/p/2', '/q?a=1']) await get(path)
   await edge.apply(text({}))
   assert.deepEqual(await edge.purge({ url: 'http://127.0.0.1/q?a=1' }), { objects: 1 })

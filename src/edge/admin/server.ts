@@ -12,7 +12,8 @@ export interface AdminOptions {
   crew: Crew
   /** In force everywhere when it resolves. */
   purge(body: unknown): Promise<{ purged: PurgeSelector; objects: number }>
-  reload(): Promise<void>
+  /** Says which settings wait for a start. */
+  reload(): Promise<string[]>
 }
 
 export interface AdminServer {
@@ -72,9 +73,10 @@ async function answer(message: IncomingMessage, options: AdminOptions): Promise<
       const purged = await options.purge(await bodyOf(message))
       return [200, { ...purged, milliseconds: Math.round((performance.now() - started) * 1_000) / 1_000 }]
     }
-    case 'POST /reload':
-      await options.reload()
-      return [200, { properties: crew.loaded.properties.all.length }]
+    case 'POST /reload': {
+      const needStart = await options.reload()
+      return [200, { properties: crew.loaded.properties.all.length, needStart }]
+    }
     default:
       throw new NotFound('admin command', `${message.method} ${pathname}`)
   }

@@ -44,22 +44,28 @@ export function endSlowBody(socket: Duplex): void {
   else lingerAfter(socket, refusalBytes(new Refused(408, 'the body came too slowly')))
 }
 
+/** What node:http reads anew for each connection. */
+export function limitExactServer(server: Server, limits: FrontLimits): void {
+  const taken = server as Server & { maxHeaderSize: number }
+  taken.maxHeaderSize = limits.headMaxBytes
+  taken.headersTimeout = limits.headMs
+  taken.keepAliveTimeout = limits.idleMs
+  taken.maxHeadersCount = limits.fieldsMax + 1
+}
+
 /**
  * A server for connections that others accept. `emit('listening')` starts its checks of time-outs, which a stock server
  * otherwise leaves out until it listens itself; `close()` ends them.
  */
 export function createExactServer({ handler, limits, closing = () => false }: ExactOptions): Server {
   const server = createServer({
-    maxHeaderSize: limits.headMaxBytes,
-    headersTimeout: limits.headMs,
     // Bodies are held to a rate (slow.ts), not to a total time: a long upload is no fault.
     requestTimeout: 0,
-    keepAliveTimeout: limits.idleMs,
     connectionsCheckingInterval: Math.max(50, Math.min(1_000, limits.headMs / 4)),
     requireHostHeader: false,
     shouldUpgradeCallback: isWebSocket,
   })
-  server.maxHeadersCount = limits.fieldsMax + 1
+  limitExactServer(server, limits)
   // Who has said all and closed its half is still answered (RFC 9112 §9.6), as on the fast way.
   ;(server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true
   /** Connections that end with a refusal under way: what they still send is nothing to anybody. */

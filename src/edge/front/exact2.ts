@@ -34,6 +34,8 @@ export interface Exact2Server {
   accept(socket: Socket): void
   /** Lets each session finish its streams and take no more (GOAWAY, RFC 9113 §6.8). */
   drain(): void
+  /** The limits have changed: sessions from now on go by them. */
+  limit(): void
 }
 
 export function createExact2Server({ handler, limits }: Exact2Options): Exact2Server {
@@ -47,7 +49,7 @@ export function createExact2Server({ handler, limits }: Exact2Options): Exact2Se
     // Streams that a client resets at once cost it more than the edge (CVE-2023-44487).
     streamResetBurst: 200,
     streamResetRate: 33,
-    settings: { maxConcurrentStreams: limits.streamsMax, maxHeaderListSize: limits.headMaxBytes, enablePush: false },
+    settings: settingsOf(limits),
   })
   server.on('sessionError', () => {})
   // Emitted while `accept` hands the connection over.
@@ -73,11 +75,20 @@ export function createExact2Server({ handler, limits }: Exact2Options): Exact2Se
       taking = peerOf(socket)
       server.emit('connection', socket)
     },
+    limit() {
+      server.updateSettings(settingsOf(limits))
+    },
     drain() {
       for (const session of sessions) session.close()
     },
   }
 }
+
+const settingsOf = (limits: FrontLimits) => ({
+  maxConcurrentStreams: limits.streamsMax,
+  maxHeaderListSize: limits.headMaxBytes,
+  enablePush: false,
+})
 
 /** Pseudo-fields and fields of one stream, judged: RFC 9113 §8.3.1. */
 function understand2(

@@ -96,7 +96,7 @@ export class FastConnection {
 
   #run(bytes: Buffer, length: number): void {
     const { socket } = this
-    const { hits } = this.#options
+    const { hits, limits } = this.#options
     const now = Date.now()
     this.usedAt = now
     let at = 0
@@ -108,7 +108,8 @@ export class FastConnection {
         this.#keep(bytes, at, length)
         break
       }
-      if (state === OTHER) {
+      // What passes a bound that is below the scanner's own is refused on the exact way.
+      if (state === OTHER || found.fieldCount > limits.fieldsMax || found.end - at > limits.headMaxBytes) {
         if (corked) socket.uncork()
         this.#handOver(Buffer.from(bytes.subarray(at, length)))
         return

@@ -7,7 +7,7 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Handler } from '../message.ts'
 import { Ended } from './ended.ts'
-import { awaitsBody, createExactServer, endSlowBody } from './exact.ts'
+import { awaitsBody, createExactServer, endSlowBody, limitExactServer } from './exact.ts'
 import { createExact2Server, type Exact2Server } from './exact2.ts'
 import { FastConnection, type Hits } from './fast.ts'
 import type { FrontLimits } from './limits.ts'
@@ -70,14 +70,22 @@ export class Front {
   #allClosed: (() => void) | null = null
 
   constructor(options: FrontOptions) {
-    this.limits = options.limits
+    this.limits = { ...options.limits }
     this.#handler = options.handler
     this.#hits = options.hits
     const closing = () => this.#closing
-    this.#exact = createExactServer({ handler: options.handler, limits: options.limits, closing })
-    this.#exact2 = createExact2Server({ handler: options.handler, limits: options.limits })
+    this.#exact = createExactServer({ handler: options.handler, limits: this.limits, closing })
+    this.#exact2 = createExact2Server({ handler: options.handler, limits: this.limits })
     this.#sweep = setInterval(() => this.sweep(Date.now()), SWEEP_MS)
     this.#sweep.unref()
+  }
+
+  /** Other limits from now on; a head that is being read, and an HTTP/2 session, may still go by the old ones. */
+  setLimits(limits: FrontLimits): void {
+    // All ways of this front read them where they lie.
+    Object.assign(this.limits, limits)
+    limitExactServer(this.#exact, limits)
+    this.#exact2.limit()
   }
 
   /** Before any listener opens: plain connections share one read buffer from now on, if this Node can (read-buffer.ts). */

@@ -24,6 +24,8 @@ export class Scanned {
   head = false
   targetStart = 0
   targetEnd = 0
+  /** How many fields there are. */
+  fieldCount = 0
   /** Offset of the first field line. */
   fieldsStart = 0
   /** As sent, but only of characters that a lower-case host and port can have. */
@@ -152,6 +154,7 @@ function scanFields(bytes: Buffer, from: number, length: number, start: number, 
       if (i + 1 >= length) return more(start, length)
       if (bytes[i + 1] !== LF || (seen & (1 << Means.host)) === 0) return OTHER
       into.end = i + 2
+      into.fieldCount = count
       if (into.end - start > SCAN_MAX_BYTES) return OTHER
       // If-None-Match takes the place of If-Modified-Since (RFC 9110 §13.1.3); alone it is for the flow.
       if ((seen & (1 << Means.since)) !== 0 && (seen & (1 << Means.noneMatch)) === 0) into.plain = false

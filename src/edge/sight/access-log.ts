@@ -20,14 +20,21 @@ export interface AccessLogOptions {
 export class AccessLog {
   readonly #file: string | null
   readonly #every: number
+  readonly #options: AccessLogOptions
   #stream: WriteStream | NodeJS.WriteStream
   #count = 0
   dropped = 0
 
-  constructor({ file, sample }: AccessLogOptions) {
+  constructor(options: AccessLogOptions) {
+    const { file, sample } = options
+    this.#options = options
     this.#file = file
     this.#every = sample <= 0 ? Number.POSITIVE_INFINITY : Math.max(1, Math.round(1 / sample))
     this.#stream = this.#open()
+  }
+
+  isLike({ file, sample }: AccessLogOptions): boolean {
+    return file === this.#options.file && sample === this.#options.sample
   }
 
   /** True when the next request is one of those that are written. */

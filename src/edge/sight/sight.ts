@@ -37,8 +37,10 @@ export interface TopLine {
 export class Sight {
   readonly #accounts = new Map<string, Account>()
   readonly #slots: Slots | null
-  readonly #log: AccessLog | null
+  #log: AccessLog | null
   readonly #timer: NodeJS.Timeout | null
+  /** By logs that were before this one. */
+  #droppedBefore = 0
   #slot = slotOf(Date.now())
   /** Without a folder: slots that are over. */
   #closed: UsageSlot[] = []
@@ -73,7 +75,7 @@ export class Sight {
 
   /** A prepared answer that `wantsLine` asked for. */
   line(finished: Finished): void {
-    this.#log!.write(finished)
+    this.#log?.write(finished)
   }
 
   /** What was counted since the last time; whoever takes it has it alone. */
@@ -198,12 +200,19 @@ export class Sight {
 
   /** Lines that the disk was too slow for. */
   get logDropped(): number {
-    return this.#log?.dropped ?? 0
+    return this.#droppedBefore + (this.#log?.dropped ?? 0)
   }
 
-  /** After a reload, and after log files were moved. */
-  reopen(): void {
-    this.#log?.reopen()
+  /** After a reload, and after log files were moved: lines go where they should from now on. */
+  setLog(log: AccessLogOptions | null): void {
+    const old = this.#log
+    if (old !== null && log !== null && old.isLike(log)) {
+      old.reopen()
+      return
+    }
+    this.#droppedBefore += old?.dropped ?? 0
+    this.#log = log === null ? null : new AccessLog(log)
+    void old?.close()
   }
 
   async close(): Promise<void> {

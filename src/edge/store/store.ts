@@ -61,9 +61,9 @@ export class EdgeStore implements Store, Bodies {
   /** Of what is stored at all, and with a disk also of what is in memory. */
   readonly #kept: Eviction<Stored>
   readonly #residents: Eviction<Resident> | null
-  readonly #memoryBytes: number
+  #memoryBytes: number
   readonly #diskBytes: number
-  readonly #recordingRoomBytes: number
+  #recordingRoomBytes: number
   readonly #now: () => number
   readonly #keeps: (key: string) => boolean
   readonly #disk: Disk<Stored> | null
@@ -80,7 +80,7 @@ export class EdgeStore implements Store, Bodies {
   constructor(options: StoreOptions, journal: Journal | null = null) {
     this.#memoryBytes = options.memoryBytes
     this.#diskBytes = options.disk?.sizeBytes ?? 0
-    this.#recordingRoomBytes = Math.max(options.memoryBytes * RECORDING_SHARE, options.disk ? RECORDING_LEAST_BYTES : 0)
+    this.#recordingRoomBytes = recordingRoom(options)
     this.#now = options.now ?? Date.now
     this.#keeps = options.keeps ?? (() => true)
     this.#journal = journal
@@ -402,6 +402,18 @@ export class EdgeStore implements Store, Bodies {
     this.#kept.add(object, isWanted)
     if (this.#disk === null) return
     if (object.body === null) object.pack()
+    this.#trim()
+  }
+
+  /** More room in memory, or less: what has none goes at once. */
+  resize(memoryBytes: number): void {
+    this.#memoryBytes = memoryBytes
+    this.#recordingRoomBytes = recordingRoom({ memoryBytes, disk: this.#disk })
+    if (this.#disk === null) this.#kept.trim()
+    else this.#trim()
+  }
+
+  #trim(): void {
     while (this.#indexBytes > this.#memoryBytes * INDEX_SHARE) this.#kept.evict()
     this.#residents!.trim()
   }
@@ -604,6 +616,9 @@ export class EdgeStore implements Store, Bodies {
     for (const resolve of this.#swept.splice(0)) resolve()
   }
 }
+
+const recordingRoom = ({ memoryBytes, disk }: { memoryBytes: number; disk?: unknown }): number =>
+  Math.max(memoryBytes * RECORDING_SHARE, disk ? RECORDING_LEAST_BYTES : 0)
 
 /** Opens a store with what is on its disk. @throws the system's error when the folder cannot be used */
 export async function openStore(options: StoreOptions): Promise<EdgeStore> {

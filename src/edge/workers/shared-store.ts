@@ -55,6 +55,11 @@ export class SharedStore implements Store {
     this.#copies.purge(selector)
   }
 
+  resize(ownBytes: number, copiesBytes: number): void {
+    this.#own.resize(ownBytes)
+    this.#copies.resize(copiesBytes)
+  }
+
   stats(): StoreStats {
     const own = this.#own.stats()
     const copies = this.#copies.stats()
