@@ -36,7 +36,12 @@ const FREE: Record<string, string[]> = {
 }
 /** Single files that may look further: what a node checks and says is used where it is asked for, never copied. */
 const DOORS: Record<string, string[]> = {
-  'src/services/families/cdn/': ['src/edge/config/', 'src/dns/state.ts'],
+  'src/services/families/cdn/': [
+    'src/edge/config/',
+    'src/dns/state.ts',
+    'src/dns/compile.ts',
+    'src/dns/choice/maps.ts',
+  ],
 }
 /** Packages that only one folder may import. */
 const PACKAGES: Record<string, string[]> = {

@@ -22,6 +22,7 @@ import { forgetFailures } from './parties/throttle.ts'
 import { enqueueDeliveries, forgetDeliveries } from './parties/webhooks.ts'
 import { followProperties } from './services/families/cdn/follow.ts'
 import { forgetPurges } from './services/families/cdn/purge.ts'
+import { followRouting } from './services/families/cdn/routing.ts'
 import { sweepServices } from './services/sweep.ts'
 
 export interface Background {
@@ -96,6 +97,7 @@ export function startBackground(platform: Platform): Background {
     return following
   }
   stops.push(repeat('properties', SECOND_MS, log, follow))
+  stops.push(repeat('routing', SECOND_MS, log, () => followRouting(database)))
   const ear = listen(database, [EVENT_CHANNEL], follow).catch(() => null)
   return {
     async stop() {

@@ -13,6 +13,7 @@ import { faultsOf } from '../services/families/cdn/check.ts'
 import { differences } from '../services/families/cdn/diff.ts'
 import { liveOf, percentile95 } from '../services/families/cdn/live.ts'
 import { findPurge, listPurges, type Purge, PurgeDesk } from '../services/families/cdn/purge.ts'
+import { findRouting, setRouting, targetOf } from '../services/families/cdn/routing.ts'
 import {
   type Certificate,
   findProperty,
@@ -83,6 +84,7 @@ const PropertyJson = Shape(
     name: Text(63),
     edgeName: Text(63, { description: 'What edges and their logs call it.' }),
     hosts: Type.Array(Text(253)),
+    target: Nullable(Text(255, { description: 'What the DNS records (CNAME) of the hosts are to point to.' })),
     sites: Nullable(Type.Array(Text(63), { description: 'null: everywhere.' })),
     state: OneOf(PROPERTY_STATES),
     problem: Nullable(Text(1_000)),
@@ -137,8 +139,12 @@ const Config = Type.Unsafe<Record<string, unknown>>({
 })
 
 const instant = (at: number | null) => (at === null ? null : toIso(at))
-const propertyJson = ({ siteIds: _, sequence: _sequence, ...property }: Property): Static<typeof PropertyJson> => ({
+const propertyJson = (
+  { siteIds: _, sequence: _sequence, ...property }: Property,
+  zone: string | null,
+): Static<typeof PropertyJson> => ({
   ...property,
+  target: zone === null ? null : targetOf(property.edgeName, zone),
   createdAt: toIso(property.createdAt)!,
 })
 const versionJson = (
@@ -190,6 +196,7 @@ export function cdnRoutes(app: App, { database, clock }: Platform): void {
     if (waitSeconds > 0) await waitForConfirmation(feedOf(database).hub, database, sequence, nodes, waitSeconds * 1_000)
     return confirmationsJson(await confirmationsOf(database, sequence, nodes), since)
   }
+  const zoneOf = async () => (await findRouting(database))?.deliveryZone ?? null
   const edgesOf = async (siteIds: readonly number[] | null) =>
     (await toldNodes(database, 'edge', siteIds)).map(({ id }) => id)
 
@@ -221,7 +228,13 @@ export function cdnRoutes(app: App, { database, clock }: Platform): void {
           limit: limit + 1,
         }),
       )
-      return page(rows, limit, ({ id }) => [id], propertyJson)
+      const zone = await zoneOf()
+      return page(
+        rows,
+        limit,
+        ({ id }) => [id],
+        (property) => propertyJson(property, zone),
+      )
     },
   )
 
@@ -250,7 +263,7 @@ export function cdnRoutes(app: App, { database, clock }: Platform): void {
       const confirmations =
         property.sequence === null ? [] : await confirmationsOf(database, sequence, await edgesOf(property.siteIds))
       return {
-        ...propertyJson(property),
+        ...propertyJson(property, await zoneOf()),
         ...confirmationsJson(confirmations, active?.activatedAt ?? property.createdAt),
       }
     },
@@ -380,7 +393,7 @@ export function cdnRoutes(app: App, { database, clock }: Platform): void {
     const sequence = await activateVersion(database, property.id, number, { rules: PROPERTY_RULES, actor, now: since })
     const waited = await confirmed(sequence, await edgesOf(property.siteIds), waitSeconds, since)
     const now = await findProperty(database, property.id)
-    return { ...propertyJson(now), ...waited }
+    return { ...propertyJson(now, await zoneOf()), ...waited }
   }
   const Activated = Shape({ ...PropertyJson.properties, ...ConfirmationsJson })
   const WaitBody = Nullable(Shape({ waitSeconds: WaitSeconds }))
@@ -639,6 +652,54 @@ export function cdnRoutes(app: App, { database, clock }: Platform): void {
           byResult: { ...slot.byResult },
         })),
       }
+    },
+  )
+
+  const RoutingJson = Shape(
+    { deliveryZone: Nullable(Text(253)), state: Json, version: Type.Integer() },
+    { title: 'Routing' },
+  )
+  app.get(
+    '/cdn/routing',
+    {
+      config: { access: { scope: 'cdn', parties: ['operator'] } },
+      schema: { tags: ['cdn'], summary: 'How visitors are led to edges', response: { 200: RoutingJson } },
+    },
+    async (_request, reply) => {
+      const routing = (await findRouting(database)) ?? { deliveryZone: null, state: {}, version: 0 }
+      tag(reply, routing.version)
+      return { ...routing, state: routing.state as Record<string, unknown> }
+    },
+  )
+
+  app.put(
+    '/cdn/routing',
+    {
+      config: { access: { ...CHANGE, parties: ['operator'] } },
+      schema: {
+        tags: ['cdn'],
+        summary: 'Set zones, maps and settings of the request routers; every router is told at once',
+        body: Shape({
+          deliveryZone: Type.String({
+            pattern: '^[a-z0-9_-]{1,63}(\\.[a-z0-9_-]{1,63}){1,8}$',
+            maxLength: 253,
+            description: 'The zone in which properties get their names.',
+            examples: ['cdn.example.net'],
+          }),
+          state: Type.Unsafe<Record<string, unknown>>({
+            ...Json,
+            description: 'zones, maps and settings, as in docs/services/dns.md.',
+          }),
+        }),
+        response: { 200: RoutingJson },
+      },
+    },
+    async (request, reply) => {
+      const { actor, partyId } = request.principal
+      const { deliveryZone, state } = request.body
+      const routing = await setRouting(database, deliveryZone, state, { version: request.ifMatch(), actor, partyId })
+      tag(reply, routing.version)
+      return { ...routing, state: routing.state as Record<string, unknown> }
     },
   )
 

@@ -2,10 +2,12 @@
 import type { Offering, PricePlan } from '../catalogue/model.ts'
 import type { ReservedTime } from '../catalogue/rating.ts'
 import { plansById } from '../catalogue/store.ts'
+import { divideRounded } from '../core/money.ts'
 import type { Instant, Interval } from '../core/time.ts'
 import { type Sql, sqlInstant } from '../database/connection.ts'
 import { appendEvents, SYSTEM } from '../database/events.ts'
 import type { DatedChange } from '../services/model.ts'
+import { meteredUsage } from '../usage/edge-slots.ts'
 import type { ChargeKind } from './ledger.ts'
 import type { Explanation } from './model.ts'
 import { type DatedRate, taxTotals } from './tax.ts'
@@ -83,10 +85,37 @@ export async function* servicesOf(
       [[...byClaim.keys()], sqlInstant(period.from), sqlInstant(period.to)],
     )
     for (const row of rows) byClaim.get(row.claimId)!.reserved.push(row)
+    await addMetered(sql, services, period)
     yield services
     if (services.length < limit) return
     const last = services.at(-1)!
     after = { contractId: last.contractId, id: last.id }
+  }
+}
+
+/** Bytes in a thousandth of a GB, requests in a thousandth of 10,000, bit/s in a thousandth of a Mbit/s. */
+const THOUSANDTH = { bytes: 1_000_000n, requests: 10n, bitsPerSecond: 1_000 } as const
+
+/** What edges counted joins what was reserved, as quantities of the whole month. */
+async function addMetered(sql: Sql, services: readonly BilledService[], period: Interval): Promise<void> {
+  const delivered = services.filter(({ family }) => family === 'cdn')
+  if (delivered.length === 0) return
+  const usage = await meteredUsage(
+    sql,
+    delivered.map(({ id, startsAt, endsAt }) => ({
+      id,
+      from: Math.max(startsAt, period.from),
+      to: Math.min(endsAt, period.to),
+    })),
+  )
+  const byId = new Map(delivered.map((service) => [service.id, service]))
+  for (const { id, bytesOut, requests, p95BitsPerSecond } of usage) {
+    const add = (kind: string, quantity: number) => {
+      if (quantity > 0) byId.get(id)!.reserved.push({ ...period, kind, reservation: 'firm', quantity, metered: true })
+    }
+    add('edge-traffic', Number(divideRounded(bytesOut, THOUSANDTH.bytes)))
+    add('edge-requests', Number(divideRounded(requests, THOUSANDTH.requests)))
+    add('edge-p95', Math.round(p95BitsPerSecond / THOUSANDTH.bitsPerSecond))
   }
 }
 

@@ -21,6 +21,8 @@ export interface ReservedTime extends Interval {
   reservation: 'firm' | 'standby'
   /** Thousandths of a unit. */
   quantity: number
+  /** Counted over the whole period, not reserved: it is owed whole, however short the service's life in the period. */
+  metered?: true
 }
 
 /** What rating looks at of a service. */
@@ -115,8 +117,8 @@ function quantityStretches(charge: PriceCharge, history: ServiceHistory, period:
   const rows: RatedStretch[] = []
   for (const row of history.reserved) {
     if (row.kind !== charge.resource || row.reservation !== charge.reservation) continue
-    const from = Math.max(row.from, history.from, period.from)
-    const to = Math.min(row.to, history.to, period.to)
+    const from = row.metered ? period.from : Math.max(row.from, history.from, period.from)
+    const to = row.metered ? period.to : Math.min(row.to, history.to, period.to)
     if (to > from) rows.push({ from, to, quantity: row.quantity })
   }
   if (rows.length < 2) return rows

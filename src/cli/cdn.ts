@@ -164,6 +164,14 @@ export const CDN_NOUNS: Noun[] = [
     ],
   },
   {
+    name: 'cdn-routing',
+    about: 'How visitors are led to edges: zones, maps, settings',
+    commands: [
+      { verb: 'show', operation: 'GET /cdn/routing' },
+      { verb: 'set', operation: 'PUT /cdn/routing' },
+    ],
+  },
+  {
     name: 'cdn-purges',
     about: 'What was purged and warmed up, and which edges confirmed',
     commands: [

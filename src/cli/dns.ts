@@ -31,6 +31,9 @@ export function addDns(program: Command): void {
     .option('--listen <host:port>', 'where to answer, by UDP and TCP; otherwise what the file says, or 127.0.0.1:5353')
     .option('--admin <host:port>', 'metrics, health and explain; otherwise what the file says, or none')
     .option('--workers <number>', 'otherwise one for each core')
+    .option('--join <url>', 'a control plane to take the state from; with --token the first time')
+    .option('--token <token>', 'the one-time token, from izumi node-tokens add')
+    .option('--data <folder>', 'with --join: where the router keeps itself; otherwise data/dns')
     .exitOverride()
     .addHelpText(
       'after',
@@ -98,6 +101,8 @@ Examples
 }
 
 async function run(options: RunOptions): Promise<void> {
+  const { join } = options
+  if (join !== undefined) return (await import('./join-dns.ts')).runJoinedDns({ ...options, join })
   if (options.config === undefined) throw new BadWords('Say --config dns.yaml; see --help.')
   const { startDns } = await import('../dns/main.ts')
   const workers = options.workers === undefined ? undefined : Number(options.workers)

@@ -5,11 +5,12 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { ConfigRefused } from '../edge/config/read.ts'
 import type { EdgeConfig } from '../edge/config/schema.ts'
 import { type Edge, startEdge } from '../edge/main.ts'
-import type { FeedEvent, StateItem } from '../feed/messages.ts'
+import type { FeedEvent, StateItem, UsageSlot } from '../feed/messages.ts'
 import { type AppliedState, type RunningNode, startNode } from '../node/node.ts'
 
 export interface JoinOptions {
@@ -24,6 +25,8 @@ export interface JoinOptions {
   /** Amounts such as `2 GB`. */
   memory?: string
   disk?: string
+  /** Processes that serve; one for each core unless said. */
+  workers?: number
   /** How often usage is looked for; for tests. */
   usageMs?: number
   software: string
@@ -62,6 +65,7 @@ export async function joinEdge(options: JoinOptions): Promise<JoinedEdge> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   /** What is in force of each property; a refused one stays as it was. */
   let inForce = new Map<string, Body>()
+  const rate = new Rate()
   let edge: Edge | null = null
   let serves = false
   const textOf = (bodies: ReadonlyMap<string, Body>): string => {
@@ -83,7 +87,10 @@ export async function joinEdge(options: JoinOptions): Promise<JoinedEdge> {
     return JSON.stringify(config)
   }
   const begin = async () => {
-    edge ??= await startEdge({ text: textOf(inForce), folder }, { admin: options.admin ?? false })
+    edge ??= await startEdge(
+      { text: textOf(inForce), folder },
+      { admin: options.admin ?? false, exactWorkers: options.workers ?? availableParallelism() },
+    )
     return edge
   }
 
@@ -130,8 +137,13 @@ export async function joinEdge(options: JoinOptions): Promise<JoinedEdge> {
       pending: async () => (await begin()).usage.pending(),
       taken: async (ids) => (await begin()).usage.taken(ids),
     },
-    live: async () => [...(await (await begin()).live())],
+    async live() {
+      const slots = await (await begin()).live()
+      rate.measure(slots, performance.now())
+      return [...slots]
+    },
     figures: () => ({
+      bitsPerSecond: rate.bitsPerSecond,
       ...figuresOf(edge),
       ...(edge ? { listens: [...edge.addresses.http, ...edge.addresses.https].join(' ').slice(0, 200) } : {}),
     }),
@@ -151,6 +163,22 @@ export async function joinEdge(options: JoinOptions): Promise<JoinedEdge> {
       await node.close()
       await running.drain()
     },
+  }
+}
+
+/** What is sent to visitors, from one look at the open slots to the next. */
+class Rate {
+  bitsPerSecond = 0
+  #bytes = new Map<string, number>()
+  #at = 0
+
+  measure(slots: readonly UsageSlot[], nowMs: number): void {
+    const bytes = new Map(slots.map(({ id, bytesOut }) => [id, bytesOut]))
+    let sent = 0
+    for (const [id, now] of bytes) sent += now - (this.#bytes.get(id) ?? 0)
+    if (this.#at > 0 && nowMs > this.#at) this.bitsPerSecond = Math.round((sent * 8_000) / (nowMs - this.#at))
+    this.#bytes = bytes
+    this.#at = nowMs
   }
 }
 
@@ -213,9 +241,11 @@ export async function runJoined(options: {
   admin?: string
   memory?: string
   disk?: string
+  workers?: string
+  usageMs?: number
   json?: boolean
 }): Promise<void> {
-  const { data = 'data/edge', listenHttps, ...said } = options
+  const { data = 'data/edge', listenHttps, workers, ...said } = options
   let ended = (_code: number) => {}
   const end = new Promise<number>((resolve) => {
     ended = resolve
@@ -224,6 +254,7 @@ export async function runJoined(options: {
     ...said,
     data,
     software: 'izumi 0.1.0',
+    ...(workers === undefined ? {} : { workers: Number(workers) }),
     ...(listenHttps === undefined ? {} : { listenSecure: listenHttps }),
     dismissed: (reason) => {
       process.stderr.write(`This edge was ${reason} by the control plane and serves no more.\n`)

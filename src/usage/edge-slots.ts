@@ -144,3 +144,40 @@ export async function edgeUsage(
   )
   return rows.map((row) => ({ ...row, byResult: Object.fromEntries(row.byResult ?? []) }))
 }
+
+/** What a month's invoice counts of a property. */
+export interface MeteredUsage {
+  id: string
+  bytesOut: bigint
+  requests: bigint
+  /** Nearest rank over all slots of the property's life in the period, those without traffic too. */
+  p95BitsPerSecond: number
+}
+
+/** The metered usage of properties in a period, each over its own life in it; those that were asked for nothing are left out. */
+export const meteredUsage = (
+  sql: Sql,
+  properties: readonly { id: string; from: number; to: number }[],
+): Promise<MeteredUsage[]> =>
+  sql.query<MeteredUsage>(
+    `with asked as (
+       select id, to_timestamp(starts) as starts, to_timestamp(ends) as ends, greatest(1, ceil((ends - starts) / 300))::bigint as slots
+       from unnest($1::uuid[], $2::float8[], $3::float8[]) as a(id, starts, ends)),
+     sums as (
+       select a.id, a.slots, u.slot, sum(u.bytes_out) as bytes, sum(u.requests) as requests
+       from asked a join cdn_usage u on u.property_id = a.id and u.slot > a.starts - interval '5 minutes' and u.slot < a.ends
+       group by a.id, a.slots, u.slot),
+     ranked as (
+       select id, bytes, requests, row_number() over (partition by id order by bytes)
+         + greatest(0, slots - count(*) over (partition by id)) as rank,
+         ceil(0.95 * greatest(slots, count(*) over (partition by id))) as wanted
+       from sums)
+     select id, sum(bytes)::bigint as "bytesOut", sum(requests)::bigint as requests,
+       coalesce(max(bytes) filter (where rank = wanted), 0)::float8 * 8 / 300 as "p95BitsPerSecond"
+     from ranked group by id order by id`,
+    [
+      properties.map(({ id }) => id),
+      properties.map(({ from }) => from / 1_000),
+      properties.map(({ to }) => to / 1_000),
+    ],
+  )

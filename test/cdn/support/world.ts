@@ -14,7 +14,7 @@ import { temporaryFolder } from '../../support/folder.ts'
 import { freePort } from '../../support/process.ts'
 
 const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
-const EDGE = fileURLToPath(new URL('./run-edge.ts', import.meta.url))
+const NODE = fileURLToPath(new URL('./run-node.ts', import.meta.url))
 const COMPILED = fileURLToPath(new URL('../../../node_modules/.cache/izumi', import.meta.url))
 /** No program takes near this long to start. */
 const READY_MS = 60_000
@@ -74,6 +74,8 @@ function program(
 
 export interface EdgeProgram extends Program {
   readonly name: string
+  /** Its data folder. */
+  readonly data: string
   /** Where it serves. */
   readonly http: string
   /** One request for a host. */
@@ -134,7 +136,9 @@ export interface World {
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers freely
   ok(method: string, path: string, body?: unknown, options?: { plane?: number; key?: string }): Promise<any>
   database: Awaited<ReturnType<typeof testDatabase>>
-  addEdge(name: string, site: string, more?: Record<string, unknown>): Promise<EdgeProgram>
+  addEdge(name: string, site: string, more?: Record<string, unknown>, addresses?: string[]): Promise<EdgeProgram>
+  /** A request router; answers at the address. */
+  addDns(name: string, site: string): Promise<Program & { address: string }>
   /** Orders a property for a customer and waits until it is live. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers freely
   order(party: string, property: Record<string, unknown>, sites?: 'everywhere' | string[]): Promise<any>
@@ -203,6 +207,7 @@ export async function startWorld(options: { planes: number; sites: string[] }): 
   await ok('POST', '/offerings', { code: 'cdn', family: 'cdn', name: 'CDN', defaults: {}, state: 'active' })
 
   const edges: EdgeProgram[] = []
+  const others: Program[] = []
   const urls = planes.map(({ url }) => url).join(',')
   return {
     planes,
@@ -210,14 +215,25 @@ export async function startWorld(options: { planes: number; sites: string[] }): 
     call,
     ok,
     database,
-    async addEdge(name, site, more = {}) {
-      const { token } = await ok('POST', '/node-tokens', { kind: 'edge', name, site })
+    async addEdge(name, site, more = {}, addresses = []) {
+      const { token } = await ok('POST', '/node-tokens', { kind: 'edge', name, site, addresses })
       const data = join(folder, name)
       const addressOf = (output: string) => /^\{.*"http".*\}$/m.exec(output)?.[0]
       const started = program(
         () => [
-          EDGE,
-          JSON.stringify({ join: urls, token, data, listen: '127.0.0.1:0', memory: '16 MB', json: true, ...more }),
+          NODE,
+          JSON.stringify({
+            kind: 'edge',
+            join: urls,
+            token,
+            data,
+            listen: '127.0.0.1:0',
+            memory: '16 MB',
+            workers: '1',
+            usageMs: 100,
+            json: true,
+            ...more,
+          }),
         ],
         {},
         (output) => addressOf(output) !== undefined,
@@ -229,6 +245,7 @@ export async function startWorld(options: { planes: number; sites: string[] }): 
           return started.pid
         },
         name,
+        data,
         get http() {
           return (JSON.parse(addressOf(started.output())!) as { http: string[] }).http[0]!
         },
@@ -238,10 +255,41 @@ export async function startWorld(options: { planes: number; sites: string[] }): 
       edges.sort((a, b) => (a.name < b.name ? -1 : 1))
       return edge
     },
+    async addDns(name, site) {
+      const { token } = await ok('POST', '/node-tokens', { kind: 'dns', name, site })
+      const options = {
+        kind: 'dns',
+        join: urls,
+        token,
+        data: join(folder, name),
+        listen: '127.0.0.1:0',
+        workers: '1',
+        json: true,
+      }
+      const addressOf = (output: string) => /^\{.*"dns".*\}$/m.exec(output)?.[0]
+      const started = program(
+        () => [NODE, JSON.stringify(options)],
+        {},
+        (output) => addressOf(output) !== undefined,
+      )
+      await started.start()
+      others.push(started)
+      return {
+        ...started,
+        get pid() {
+          return started.pid
+        },
+        get address() {
+          return (JSON.parse(addressOf(started.output())!) as { dns: string[] }).dns[0]!
+        },
+      }
+    },
     async order(party, property, sites = 'everywhere') {
       const order = await ok('POST', '/orders', {
         party,
         offering: 'cdn',
+        // As far back as a start may lie: usage of the slot before this one is its own too.
+        from: new Date(Date.now() - 295_000).toISOString(),
         config: { property, sites, reserved: [{ site: options.sites[0], bandwidth: 100 }] },
       })
       const deadline = Date.now() + 15_000
@@ -253,7 +301,7 @@ export async function startWorld(options: { planes: number; sites: string[] }): 
       }
     },
     async close() {
-      await Promise.all(edges.map((edge) => edge.kill()))
+      await Promise.all([...edges, ...others].map((node) => node.kill()))
       await Promise.all(planes.map((plane) => plane.kill()))
       rmSync(folder, { recursive: true, force: true })
     },

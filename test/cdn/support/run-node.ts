@@ -1,0 +1,4 @@
+/** An edge or a router that joins, without the rest of the command line: options as JSON, the first argument. */
+const { kind, ...options } = JSON.parse(process.argv[2]!)
+if (kind === 'dns') await (await import('../../../src/cli/join-dns.ts')).runJoinedDns(options)
+else await (await import('../../../src/cli/join.ts')).runJoined(options)
