@@ -154,7 +154,13 @@ export class Serving {
     this.front = new Front({
       handler: flow,
       limits: sharedLimits(config, options.share),
-      hits: new PreparedHits({ properties: () => properties, store, cacheName: NAME, sight: this.sight }),
+      hits: new PreparedHits({
+        properties: () => properties,
+        configuration: () => this.#current,
+        store,
+        cacheName: NAME,
+        sight: this.sight,
+      }),
     })
   }
 

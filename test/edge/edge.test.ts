@@ -137,6 +137,29 @@ test('purge by tag, prefix, group, property and all; each tells how many', async
   assert.equal((await admin('/purge')).status, 404)
 })
 
+test('a request that comes again and again on one connection is answered by what holds then', async () => {
+  const again = async (times = 4) => {
+    const before = asked.length
+    for (let i = 0; i < times; i++) await get('/again')
+    return asked.length - before
+  }
+  assert.equal(await again(), 1)
+  assert.equal(await again(), 0)
+  await purge({ tag: 'odd' })
+  assert.equal(await again(), 1)
+  await purge({ url: 'http://shop.example/again', soft: true })
+  assert.equal(await again(), 1)
+  await get('/again?b')
+  assert.equal(await again(), 0)
+  writeFileSync(file, text("      - when: { path: /again }\n        response: { set: { X-Again: 'yes' } }\n"))
+  await edge.reload()
+  assert.equal((await get('/again')).headers['x-again'], 'yes')
+  assert.equal(await again(), 0)
+  writeFileSync(file, text())
+  await edge.reload()
+  assert.equal((await get('/again')).headers['x-again'], undefined)
+})
+
 test('figures and health', async () => {
   assert.equal((JSON.parse((await admin('/health')).body) as { status: string }).status, 'ok')
   assert.match((await admin('/metrics')).body, /^izumi_edge_store_objects \d+$/m)

@@ -13,7 +13,7 @@ import { lingerAfter } from './linger.ts'
 import { peerOf } from './peer.ts'
 import type { Prepared } from './prepared.ts'
 import { refusalBytes } from './refusal.ts'
-import { fieldsOf, INCOMPLETE, OTHER, SCAN_MAX_BYTES, Scanned, scan } from './scan.ts'
+import { fieldsOf, INCOMPLETE, OTHER, SCAN_MAX_BYTES, Scanned, scan, UNDERSTOOD } from './scan.ts'
 import { SocketReply } from './socket-reply.ts'
 import { Refused } from './strict.ts'
 
@@ -21,6 +21,8 @@ import { Refused } from './strict.ts'
 export interface Hits {
   /** Null: the flow must look. `encoding` is the value of Accept-Encoding, empty when absent. */
   find(authority: string, target: string, encoding: string, encrypted: boolean, now: number): Prepared | null
+  /** Whether what was found for a request is still what would be found for the same one. */
+  again(prepared: Prepared, now: number): boolean
   /** A prepared answer was sent: for eviction and counters. True: `tell` wants to know of it in full. */
   sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number): boolean
   tell(prepared: Prepared, request: EdgeRequest, status: number, bodyBytes: number): void
@@ -40,6 +42,9 @@ export interface FastOptions {
 /** Answers of pipelined requests are gathered up to this before they are written. */
 const GATHER_MAX_BYTES = 256 * 1024
 
+/** A longer head is read each time: what is kept for it is memory of a connection. */
+const REPEATED_MAX_BYTES = 2 * 1024
+
 /** Reused for every head: nothing of it is read after another scan could have begun. */
 const found = new Scanned()
 
@@ -55,6 +60,9 @@ export class FastConnection {
   #paused = false
   #inputEnded = false
   #isFirst = true
+  /** The last whole answer, and the head that asked for it once it has come twice: then it need not be read again. */
+  #lastPrepared: Prepared | null = null
+  #lastHead: Buffer | null = null
   handed = false
   /** Epoch milliseconds: when the head under way began (0: none), and when something was last read or answered. */
   headSince = 0
@@ -102,36 +110,46 @@ export class FastConnection {
     let at = 0
     let corked = false
     while (at < length) {
-      const state = scan(bytes, at, length, found)
+      const repeated = this.#repeated(bytes, at, length, now)
+      const state = repeated !== null ? UNDERSTOOD : scan(bytes, at, length, found)
       if (state === INCOMPLETE) {
         if (this.headSince === 0) this.headSince = now
         this.#keep(bytes, at, length)
         break
       }
       // What passes a bound that is below the scanner's own is refused on the exact way.
-      if (state === OTHER || found.fieldCount > limits.fieldsMax || found.end - at > limits.headMaxBytes) {
+      if (
+        repeated === null &&
+        (state === OTHER || found.fieldCount > limits.fieldsMax || found.end - at > limits.headMaxBytes)
+      ) {
         if (corked) socket.uncork()
         this.#handOver(Buffer.from(bytes.subarray(at, length)))
         return
       }
       this.headSince = 0
       this.#isFirst = false
-      const { end } = found
-      const prepared = found.plain
-        ? hits.find(
-            found.authority,
-            bytes.toString('latin1', found.targetStart, found.targetEnd),
-            found.encodingEnd === 0 ? '' : bytes.toString('latin1', found.encodingStart, found.encodingEnd),
-            this.#encrypted,
-            now,
-          )
-        : null
+      const end = repeated !== null ? at + this.#lastHead!.length : found.end
+      const prepared =
+        repeated ??
+        (found.plain
+          ? hits.find(
+              found.authority,
+              bytes.toString('latin1', found.targetStart, found.targetEnd),
+              found.encodingEnd === 0 ? '' : bytes.toString('latin1', found.encodingStart, found.encodingEnd),
+              this.#encrypted,
+              now,
+            )
+          : null)
       if (prepared !== null && !this.#options.closing()) {
         if (!corked && end < length) {
           socket.cork()
           corked = true
         }
-        if (this.#answer(prepared, bytes, now, end - at)) {
+        const isAnswered =
+          repeated === null
+            ? this.#answer(prepared, bytes, at, end, now)
+            : this.#answerWhole(prepared, bytes, at, end, now)
+        if (isAnswered) {
           at = end
           if (socket.writableLength <= GATHER_MAX_BYTES) continue
           if (corked) socket.uncork()
@@ -157,9 +175,43 @@ export class FastConnection {
     else if (this.#inputEnded) this.#finish()
   }
 
+  /** The answer to the same head as before, if it still is the answer. */
+  #repeated(bytes: Buffer, at: number, length: number, now: number): Prepared | null {
+    const head = this.#lastHead
+    if (head === null || length - at < head.length || this.#options.closing()) return null
+    if (bytes.compare(head, 0, head.length, at, at + head.length) !== 0) return null
+    return this.#options.hits.again(this.#lastPrepared!, now) ? this.#lastPrepared : null
+  }
+
+  /** A head that came twice is kept as it is, so that a third one need only be compared. */
+  #remember(prepared: Prepared, bytes: Buffer, at: number, end: number): void {
+    if (this.#lastPrepared !== prepared) {
+      this.#lastPrepared = prepared
+      this.#lastHead = null
+    } else if (end - at <= REPEATED_MAX_BYTES) this.#lastHead = Buffer.from(bytes.subarray(at, end))
+  }
+
+  #answerWhole(prepared: Prepared, bytes: Buffer, at: number, end: number, now: number): boolean {
+    prepared.turn(now)
+    const whole = prepared.whole(now)
+    if (whole !== null) this.socket.write(whole)
+    else this.#writeBoth(prepared.head(), prepared.body)
+    const { hits } = this.#options
+    const { status, body } = prepared
+    if (hits.sent(prepared, status, body.length, end - at)) {
+      scan(bytes, at, end, found)
+      hits.tell(prepared, this.#request(bytes, now), status, body.length)
+    }
+    return true
+  }
+
   /** Sends a prepared object; false when this request is for the flow after all. */
-  #answer(prepared: Prepared, bytes: Buffer, now: number, requestBytes: number): boolean {
+  #answer(prepared: Prepared, bytes: Buffer, at: number, end: number, now: number): boolean {
     const { socket } = this
+    if (found.noneMatchEnd === 0 && !found.head && found.rangeEnd === 0) {
+      this.#remember(prepared, bytes, at, end)
+      return this.#answerWhole(prepared, bytes, at, end, now)
+    }
     prepared.turn(now)
     let { status } = prepared
     let bodyBytes = 0
@@ -186,7 +238,7 @@ export class FastConnection {
       }
     }
     const { hits } = this.#options
-    if (hits.sent(prepared, status, bodyBytes, requestBytes))
+    if (hits.sent(prepared, status, bodyBytes, end - at))
       hits.tell(prepared, this.#request(bytes, now), status, bodyBytes)
     return true
   }

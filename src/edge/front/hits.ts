@@ -22,13 +22,18 @@ const ENCODINGS_MAX = 16
 const CLOCKED = new Set(['age', 'cache-status', 'content-range'])
 
 /** What was found out about the stored responses of one key. Lies in `prepared` of the newest of them. */
-class Choice {
+export class Choice {
+  /** As of the last time it was found to hold: the purges that were seen, and the configuration in force. */
+  purges = -1
+  configuration: unknown = null
+  readonly newest: StoredObject
   readonly objects: readonly StoredObject[]
   readonly property: Property
   /** Null: Vary asks for more than the scanner reads. */
   readonly byEncoding: Map<string, Prepared | null> | null
   constructor(objects: readonly StoredObject[], property: Property) {
     this.objects = objects
+    this.newest = objects[0]!
     this.property = property
     this.byEncoding = objects.every(({ head }) => variesByEncodingAtMost(head)) ? new Map() : null
   }
@@ -43,6 +48,8 @@ export interface PreparedHitsOptions {
   /** Asked for each request, so that a reload is seen at once. */
   properties: () => Properties
   store: Store
+  /** Another one after each reload; left out: there are none. */
+  configuration?: () => unknown
   /** The name of this cache in Cache-Status. */
   cacheName: string
   /** Null: nobody looks. */
@@ -51,9 +58,25 @@ export interface PreparedHitsOptions {
 
 export class PreparedHits implements Hits {
   readonly #options: PreparedHitsOptions
+  readonly #configuration: () => unknown
 
   constructor(options: PreparedHitsOptions) {
     this.#options = options
+    this.#configuration = options.configuration ?? (() => null)
+  }
+
+  again(prepared: Prepared, now: number): boolean {
+    const { object, choice } = prepared
+    return (
+      prepared.freshUntil > now &&
+      // The store takes what is prepared from all responses of a key when one of them comes, goes or changes.
+      choice !== null &&
+      choice.newest.prepared === choice &&
+      choice.purges === this.#options.store.purgeCount &&
+      choice.configuration === this.#configuration() &&
+      prepared.madeFrom === object.head &&
+      object.softPurgedAt === null
+    )
   }
 
   find(authority: string, target: string, encoding: string, encrypted: boolean, now: number): Prepared | null {
@@ -71,6 +94,8 @@ export class PreparedHits implements Hits {
       newest.prepared = choice
     }
     if (choice.byEncoding === null) return null
+    choice.purges = this.#options.store.purgeCount
+    choice.configuration = this.#configuration()
     let prepared = choice.byEncoding.get(encoding)
     if (prepared === undefined || (prepared !== null && prepared.madeFrom !== prepared.object.head)) {
       if (choice.byEncoding.size >= ENCODINGS_MAX) return null
@@ -141,6 +166,7 @@ export class PreparedHits implements Hits {
     }
     const inner = combinedValue(object.head.fields, 'cache-status')
     return new Prepared({
+      choice,
       object,
       body: object.body,
       status: whole.status,

@@ -10,6 +10,7 @@ import { equalWeakly, noneMatchNames } from '../http/entity-tags.ts'
 import { formatContentRange, parseRange, resolveRange } from '../http/ranges.ts'
 import type { Fields, StoredHead, StoredObject } from '../message.ts'
 import type { Account } from '../sight/account.ts'
+import type { Choice } from './hits.ts'
 
 /** Bodies up to this are glued to their head: copying costs less than a second buffer to the kernel. */
 const GLUE_MAX_BYTES = 16 * 1024
@@ -18,6 +19,8 @@ const GLUED_MAX_BYTES = 32 * 1024 * 1024
 
 /** What the policy says may be sent of an object to every plain request. */
 export interface Ready {
+  /** What was chosen among, while that lasts; null: it is not known. */
+  choice?: Choice | null
   object: StoredObject
   /** The whole body; only what lies in memory is prepared. */
   body: Buffer
@@ -52,6 +55,7 @@ const NONE = Buffer.alloc(0)
 
 export class Prepared {
   readonly object: StoredObject
+  readonly choice: Choice | null
   readonly body: Buffer
   readonly freshUntil: number
   /** The head it was made from: once the object has another, this is of the past. */
@@ -73,6 +77,7 @@ export class Prepared {
   constructor(ready: Ready) {
     this.#ready = ready
     this.object = ready.object
+    this.choice = ready.choice ?? null
     this.madeFrom = ready.object.head
     this.body = ready.body
     this.freshUntil = ready.freshUntil

@@ -395,6 +395,7 @@ export class EdgeStore implements Store, Bodies {
       }
     const others = this.#index.get(key) ?? NOTHING
     if (others.length >= VARIANTS) this.remove(others.at(-1)!)
+    this.#dropPrepared(key)
     // Lists are replaced, never changed, so that whoever has found one may go on with it.
     this.#index.set(key, [object, ...(this.#index.get(key) ?? NOTHING)])
     this.#objects++

@@ -58,7 +58,7 @@ function ownersOf({ sockets, index, count }: Start): Owners {
   }
 }
 
-const NO_HITS: Hits = { find: () => null, sent: () => false, tell: () => {} }
+const NO_HITS: Hits = { find: () => null, again: () => false, sent: () => false, tell: () => {} }
 
 /** Where the other workers ask. */
 async function listenInside(flow: Handler, { sockets, index }: Start): Promise<{ front: Front; server: Server }> {
