@@ -4,6 +4,10 @@ const BENCHES: Record<string, { what: string; load: () => Promise<{ bench(option
     what: 'claims over HTTP beside OpenStack Placement: [--quick] [--no-peer] [--million]',
     load: () => import('./capacity.ts'),
   },
+  dns: {
+    what: 'CPU of an answer beside gdnsd, PowerDNS, Knot; a million prefixes; signed: [--quick] [--prefixes …] [--no-peers]',
+    load: () => import('./dns.ts'),
+  },
   'edge-trace': {
     what: 'hit ratios on a day of real requests beside LRU, nginx and Varnish: [--sizes …] [--driven 2,8,32] [--no-peers]',
     load: () => import('./edge-trace.ts'),

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { ConfigFaultAt, readText } from '../core/config-text.ts'
 import { BadInput } from '../core/errors.ts'
-import { compileMaps } from './choice/maps.ts'
+import { type CompiledMap, compileMaps } from './choice/maps.ts'
 import { compile, wellView } from './compile.ts'
 import { readKeyFile } from './dnssec/key-file.ts'
 import { ClientMap, DNS_LIMITS, DnsState, Zone } from './state.ts'
@@ -41,8 +41,6 @@ const LOCAL = {
   batches: optional(Type.Boolean()),
   /** Metrics, health, explain. */
   admin: optional(ListenAt),
-  /** HTTP 302 to the edge that holds the object. */
-  redirect: optional(ListenAt),
   log: optional(
     Type.Object(
       { every: Type.Integer({ minimum: 1, maximum: 1_000_000_000 }), file: optional(FileName) },
@@ -70,6 +68,8 @@ export type LocalSettings = Omit<Static<typeof DnsFile>, keyof DnsState>
 
 export interface DnsConfig {
   state: DnsState
+  /** Its maps, compiled: a million prefixes are not to be read twice. */
+  maps: CompiledMap[]
   local: LocalSettings
 }
 
@@ -91,7 +91,7 @@ export function readDnsText(text: string, file: string): DnsConfig {
   const faults: ConfigFaultAt[] = []
   const tell = (path: (string | number)[], problem: string, expected: string) =>
     void faults.push(new ConfigFaultAt(path, problem, expected))
-  const { listen, workers, batches, admin, redirect, log, countriesFile, ...rest } = config
+  const { listen, workers, batches, admin, log, countriesFile, ...rest } = config
   const at = (name: string) => resolve(folder, name)
   const state: DnsState = {
     ...rest,
@@ -128,13 +128,13 @@ export function readDnsText(text: string, file: string): DnsConfig {
     workers,
     batches,
     admin,
-    redirect,
     log: log && { ...log, ...(log.file ? { file: at(log.file) } : {}) },
     countriesFile: countriesFile && at(countriesFile),
   }
-  compile(state, compileMaps(state, tell, { countriesFile: local.countriesFile }), wellView(state), tell)
+  const maps = compileMaps(state, tell, { countriesFile: local.countriesFile })
+  compile(state, maps, wellView(state), tell)
   if (faults.length > 0) throw refuse(faults)
-  return { state, local }
+  return { state, maps, local }
 }
 
 /** Faults of one prefix file told of. */

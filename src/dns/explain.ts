@@ -1,7 +1,7 @@
 /** Why a client gets the answer it gets, step by step: the same rules as the hot path, told as they are used. */
 
 import { BadInput } from '../core/errors.ts'
-import { compileMaps, lookUp } from './choice/maps.ts'
+import { lookUp } from './choice/maps.ts'
 import type { Routed } from './choice/routed.ts'
 import { BLOCK_BITS, placeOf } from './choice/rules.ts'
 import { compile, wellView } from './compile.ts'
@@ -137,7 +137,6 @@ function bytesText(bytes: Uint8Array): string {
 
 /** The same from a file, as if all edges were up. @throws BadInput, ConfigRefused */
 export function explainFile(file: string, question: Question): Step[] {
-  const { state, local } = loadDnsFile(file)
-  const maps = compileMaps(state, () => {}, { countriesFile: local.countriesFile })
+  const { state, maps } = loadDnsFile(file)
   return explain({ state, maps, view: wellView(state), siteSlots: [] }, question)
 }

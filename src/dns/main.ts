@@ -8,7 +8,7 @@ import { type ConfigFaultAt, ConfigRefused } from '../core/config-text.ts'
 import { BadInput } from '../core/errors.ts'
 import { type Admin, openAdmin } from './admin.ts'
 import { type Counter, figuresBytes, readFigures, siteFigure } from './answer/figures.ts'
-import { compileMaps } from './choice/maps.ts'
+import { type CompiledMap, compileMaps } from './choice/maps.ts'
 import type { View } from './choice/routed.ts'
 import { nextShed } from './choice/rules.ts'
 import { compile, wellView } from './compile.ts'
@@ -81,6 +81,7 @@ class Router implements Dns {
   #units: Unit[] = []
   #figures: Float64Array[] = []
   #prepared!: Prepared
+  #compiled: { from: DnsState['maps']; sites: string | undefined; maps: CompiledMap[] } | null = null
   #local: LocalSettings = {}
   readonly #siteSlots = new Map<string, number>()
   readonly #loads = new Map<string, { openBitsPerSecond: number; rateBitsPerSecond: number; shed: number }>()
@@ -101,7 +102,7 @@ class Router implements Dns {
   }
 
   async start(): Promise<void> {
-    const state = this.#read()
+    const { state, maps } = this.#read()
     const workers = this.#options.workers ?? this.#local.workers ?? availableParallelism()
     const log = this.#options.log ?? this.#logLine
     const cookieSecret = newCookieSecret()
@@ -119,7 +120,7 @@ class Router implements Dns {
               }),
         )
       }
-      await this.#take(state)
+      await this.#take(state, maps)
       for (const each of [this.#options.listen ?? this.#local.listen ?? DEFAULT_LISTEN].flat()) {
         const { host, port } = splitAddress(each)
         // The first worker finds a free port where any will do; the others share it.
@@ -141,8 +142,8 @@ class Router implements Dns {
 
   async reload(): Promise<void> {
     if (!('file' in this.#source)) throw new BadInput('reload', 'this router has no file', 'one started with a file')
-    const state = this.#read()
-    await this.apply(state)
+    const { state, maps } = this.#read()
+    await this.#inTurn(() => this.#take(state, maps))
   }
 
   figures(): Record<Counter, number> {
@@ -183,20 +184,27 @@ class Router implements Dns {
     await Promise.all(this.#units.map((unit) => unit.close()))
   }
 
-  #read(): DnsState {
-    if ('state' in this.#source) return this.#source.state
-    const { state, local } = loadDnsFile(this.#source.file)
+  #read(): { state: DnsState; maps?: CompiledMap[] } {
+    if ('state' in this.#source) return { state: this.#source.state }
+    const { local, ...read } = loadDnsFile(this.#source.file)
     this.#local = local
-    return state
+    return read
   }
 
-  async #take(state: DnsState): Promise<void> {
+  /** `compiled`: its maps, where they are there already. */
+  async #take(state: DnsState, compiled?: CompiledMap[]): Promise<void> {
     const faults: ConfigFaultAt[] = []
     const tell = (path: (string | number)[], problem: string, expected: string) =>
       void faults.push({ path, message: problem, expected } as ConfigFaultAt)
-    const maps = compileMaps(state, tell, { countriesFile: this.#local.countriesFile })
+    const sites = JSON.stringify(state.sites?.map(({ name }) => name))
+    // Maps may hold a million prefixes, and most changes are of something else: the same object with the same sites is compiled once.
+    const isKnown = this.#compiled !== null && this.#compiled.from === state.maps && this.#compiled.sites === sites
+    const maps =
+      compiled ??
+      (isKnown ? this.#compiled!.maps : compileMaps(state, tell, { countriesFile: this.#local.countriesFile }))
     compile(state, maps, wellView(state), tell)
     if (faults.length > 0) throw refusal(faults)
+    this.#compiled = { from: state.maps, sites, maps }
     for (const { name } of state.sites ?? [])
       if (!this.#siteSlots.has(name)) this.#siteSlots.set(name, this.#siteSlots.size % DNS_LIMITS.sites)
     this.#measure(state)
