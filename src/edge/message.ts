@@ -313,6 +313,10 @@ export interface Finished {
   readonly status: number
   readonly result: CacheResult
   readonly bodyBytesSent: number
+  /** As HTTP/1.1 writes it, whatever was spoken. */
+  readonly headBytesSent: number
+  /** What came behind a handshake, once the connection was a tunnel. */
+  readonly tunnelBytesReceived?: number
   /** Milliseconds from receiving the request to its head and to its end. */
   readonly headMs: number
   readonly totalMs: number

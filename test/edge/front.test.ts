@@ -333,6 +333,12 @@ test('a WebSocket passes through, both ways and in full, and so does a long uplo
     assert.match(got, /^HTTP\/1\.1 101 /)
     assert.ok(got.endsWith(sent))
     socket.destroy()
+    const counted = async () => (await edge.live()).find(({ bytesIn }) => bytesIn > sent.length)
+    while ((await counted()) === undefined) await new Promise((resolve) => setImmediate(resolve))
+    const usage = (await counted())!
+    assert.equal(usage.requests, 1)
+    assert.ok(usage.bytesOut > sent.length)
+    assert.equal(usage.byClass[0], 1)
 
     const body = 'y'.repeat(3 * 1024 * 1024)
     const head = `POST /upload HTTP/1.1\r\nHost: a.example\r\nContent-Length: ${body.length}\r\n\r\n`

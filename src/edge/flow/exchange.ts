@@ -3,10 +3,13 @@
  * Every answer passes here, so that every one carries Cache-Status and is counted once.
  */
 import { formatHttpDate } from '../http/dates.ts'
-import { applyChanges, hasField } from '../http/fields.ts'
+import { applyChanges, hasField, sectionBytes } from '../http/fields.ts'
 import type { CacheResult, EdgeRequest, Fields, Finished, Reply, ServePlan } from '../message.ts'
 import { type CacheStatus, formatCacheStatus, withCacheStatus } from '../policy/cache-status.ts'
 import { INSIDE } from './inside.ts'
+
+/** Status line, framing and blank line, near enough. */
+const STATUS_LINE_BYTES = 40
 
 /** What an edge says of itself, and who listens to what it did. */
 export interface Identity {
@@ -31,6 +34,7 @@ export class Exchange {
   looks = 0
   #status = 0
   #bodyBytesSent = 0
+  #headBytesSent = 0
   #headAt = 0
   #ended = false
   #over = false
@@ -86,6 +90,7 @@ export class Exchange {
     let all: Fields = withCacheStatus(fields, this.identity.name, cache)
     if (this.plan !== null && this.plan.responseChanges.length > 0) all = applyChanges(all, this.plan.responseChanges)
     if (!hasField(all, 'date')) all = [...all, 'date', formatHttpDate(this.#headAt)]
+    this.#headBytesSent = STATUS_LINE_BYTES + sectionBytes(all)
     this.reply.head(status, all, bodyBytes)
   }
 
@@ -126,6 +131,7 @@ export class Exchange {
       status: this.#status,
       result: this.result,
       bodyBytesSent: this.#bodyBytesSent,
+      headBytesSent: this.#headBytesSent,
       headMs: this.#headAt === 0 ? 0 : this.#headAt - this.request.receivedAt,
       totalMs: Date.now() - this.request.receivedAt,
       complete: this.#ended,

@@ -160,10 +160,33 @@ export class Flow implements Handler, Surroundings {
   }
 
   upgrade(request: EdgeRequest, socket: Duplex, head: Buffer): void {
-    const plan = this.#properties.find(request.host, request.scheme)?.plan(request)
-    if (plan === undefined || passesOf(request.fields, this.#identity.name) >= MAX_PASSES) refuseUpgrade(socket, 421)
-    else if (plan.kind === 'answer') refuseUpgrade(socket, plan.status < 400 ? 403 : plan.status)
-    else upgrade(request, plan, this.#identity.name, socket, head)
+    const property = this.#properties.find(request.host, request.scheme)
+    const plan = property?.plan(request)
+    const over = (result: CacheResult, status: number, sent = { head: 0, body: 0 }, received = 0) => {
+      const totalMs = Date.now() - request.receivedAt
+      this.#identity.finished?.({
+        request,
+        property: property?.name ?? null,
+        status,
+        result,
+        bodyBytesSent: sent.body,
+        headBytesSent: sent.head,
+        tunnelBytesReceived: received,
+        headMs: totalMs,
+        totalMs,
+        complete: status !== 0,
+      })
+    }
+    const refused = (status: number) => {
+      refuseUpgrade(socket, status)
+      over('refused', status)
+    }
+    if (plan === undefined || passesOf(request.fields, this.#identity.name) >= MAX_PASSES) refused(421)
+    else if (plan.kind === 'answer') refused(plan.status < 400 ? 403 : plan.status)
+    else
+      upgrade(request, plan, this.#identity.name, socket, head, (status, sent, received) =>
+        over(status >= 500 || status === 0 ? 'error' : 'pass', status, sent, received),
+      )
   }
 
   /** Finds what is stored and does what the policy says of it. */

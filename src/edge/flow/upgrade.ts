@@ -8,12 +8,31 @@ import { firstValue, without } from '../http/fields.ts'
 import type { EdgeRequest, Fields, ServePlan } from '../message.ts'
 import { forwarded } from './forward.ts'
 
-export function upgrade(request: EdgeRequest, plan: ServePlan, edge: string, client: Duplex, head: Buffer): void {
+/** `over` hears of it once, when it has come to its end: the status and what passed each way behind it. */
+export function upgrade(
+  request: EdgeRequest,
+  plan: ServePlan,
+  edge: string,
+  client: Duplex,
+  head: Buffer,
+  over: (status: number, toClient: { head: number; body: number }, fromClient: number) => void,
+): void {
   const { pool } = plan
   if (pool.tunnel === undefined) {
     refuseUpgrade(client, 501)
+    over(501, NOTHING, 0)
     return
   }
+  let answer = { status: 0, headBytes: 0 }
+  const toClient = new Counted()
+  const fromClient = new Counted()
+  client.once('close', () =>
+    over(
+      answer.status,
+      { head: answer.headBytes, body: toClient.bytes },
+      fromClient.bytes + (answer.status === 101 ? head.length : 0),
+    ),
+  )
   const asked = firstValue(request.fields, 'upgrade') ?? 'websocket'
   const fields = [...forwarded(request, request.fields, plan, edge, false), 'connection', 'Upgrade', 'upgrade', asked]
   let origin: Duplex | null = null
@@ -31,17 +50,37 @@ export function upgrade(request: EdgeRequest, plan: ServePlan, edge: string, cli
         socket.on('error', () => client.destroy())
         socket.on('close', () => client.destroy())
         const kept = status === 101 ? answerFields : [...without(answerFields, ['connection']), 'connection', 'close']
-        client.write(headBytes(status, kept))
+        const written = headBytes(status, kept)
+        answer = { status, headBytes: written.length }
+        client.write(written)
         if (rest.length > 0) client.write(rest)
+        toClient.bytes += rest.length
         if (status === 101) {
           if (head.length > 0) socket.write(head)
+          fromClient.watch(client)
           client.pipe(socket)
         }
+        toClient.watch(socket)
         socket.pipe(client)
       },
-      fail: (fault) => refuseUpgrade(client, fault.timedOut ? 504 : 502),
+      fail: (fault) => {
+        answer = { status: fault.timedOut ? 504 : 502, headBytes: 0 }
+        refuseUpgrade(client, answer.status)
+      },
     },
   )
+}
+
+const NOTHING = { head: 0, body: 0 }
+
+/** Bytes that a stream gave. */
+class Counted {
+  bytes = 0
+  watch(stream: Duplex): void {
+    stream.on('data', (chunk: Buffer) => {
+      this.bytes += chunk.length
+    })
+  }
 }
 
 export function refuseUpgrade(client: Duplex, status: number): void {

@@ -24,7 +24,7 @@ export interface Hits {
   /** Whether what was found for a request is still what would be found for the same one. */
   again(prepared: Prepared, now: number): boolean
   /** A prepared answer was sent: for eviction and counters. True: `tell` wants to know of it in full. */
-  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number): boolean
+  sent(prepared: Prepared, status: number, answerBytes: number, requestBytes: number): boolean
   tell(prepared: Prepared, request: EdgeRequest, status: number, bodyBytes: number): void
 }
 
@@ -194,11 +194,10 @@ export class FastConnection {
   #answerWhole(prepared: Prepared, bytes: Buffer, at: number, end: number, now: number): boolean {
     prepared.turn(now)
     const whole = prepared.whole(now)
-    if (whole !== null) this.socket.write(whole)
-    else this.#writeBoth(prepared.head(), prepared.body)
+    const answerBytes = whole !== null ? this.#write(whole) : this.#writeBoth(prepared.head(), prepared.body)
     const { hits } = this.#options
     const { status, body } = prepared
-    if (hits.sent(prepared, status, body.length, end - at)) {
+    if (hits.sent(prepared, status, answerBytes, end - at)) {
       scan(bytes, at, end, found)
       hits.tell(prepared, this.#request(bytes, now), status, body.length)
     }
@@ -207,7 +206,6 @@ export class FastConnection {
 
   /** Sends a prepared object; false when this request is for the flow after all. */
   #answer(prepared: Prepared, bytes: Buffer, at: number, end: number, now: number): boolean {
-    const { socket } = this
     if (found.noneMatchEnd === 0 && !found.head && found.rangeEnd === 0) {
       this.#remember(prepared, bytes, at, end)
       return this.#answerWhole(prepared, bytes, at, end, now)
@@ -215,13 +213,14 @@ export class FastConnection {
     prepared.turn(now)
     let { status } = prepared
     let bodyBytes = 0
+    let answerBytes = 0
     if (
       found.noneMatchEnd !== 0 &&
       prepared.isKnownTo(bytes.toString('latin1', found.noneMatchStart, found.noneMatchEnd))
     ) {
       status = 304
-      socket.write(prepared.notModified())
-    } else if (found.head) socket.write(prepared.head())
+      answerBytes = this.#write(prepared.notModified())
+    } else if (found.head) answerBytes = this.#write(prepared.head())
     else {
       const range =
         found.rangeEnd === 0 ? 'whole' : prepared.range(bytes.toString('latin1', found.rangeStart, found.rangeEnd))
@@ -229,26 +228,31 @@ export class FastConnection {
       if (range === 'whole') {
         bodyBytes = prepared.body.length
         const whole = prepared.whole(now)
-        if (whole !== null) socket.write(whole)
-        else this.#writeBoth(prepared.head(), prepared.body)
+        answerBytes = whole !== null ? this.#write(whole) : this.#writeBoth(prepared.head(), prepared.body)
       } else {
         status = 206
         bodyBytes = range.last - range.first + 1
-        this.#writeBoth(range.head, prepared.body.subarray(range.first, range.last + 1))
+        answerBytes = this.#writeBoth(range.head, prepared.body.subarray(range.first, range.last + 1))
       }
     }
     const { hits } = this.#options
-    if (hits.sent(prepared, status, bodyBytes, end - at))
+    if (hits.sent(prepared, status, answerBytes, end - at))
       hits.tell(prepared, this.#request(bytes, now), status, bodyBytes)
     return true
   }
 
+  #write(bytes: Buffer): number {
+    this.socket.write(bytes)
+    return bytes.length
+  }
+
   /** In one system call. */
-  #writeBoth(head: Buffer, body: Buffer): void {
+  #writeBoth(head: Buffer, body: Buffer): number {
     this.socket.cork()
     this.socket.write(head)
     this.socket.write(body)
     this.socket.uncork()
+    return head.length + body.length
   }
 
   /** The scanned request as the flow and the log want it. */

@@ -106,12 +106,12 @@ export class PreparedHits implements Hits {
     return prepared
   }
 
-  sent(prepared: Prepared, status: number, bodyBytes: number, requestBytes: number): boolean {
+  sent(prepared: Prepared, status: number, answerBytes: number, requestBytes: number): boolean {
     this.#options.store.use(prepared.object)
     const { sight } = this.#options
     if (!sight) return false
     prepared.account ??= sight.account(prepared.madeFrom.property)
-    prepared.account.add(status, 'hit', requestBytes, bodyBytes)
+    prepared.account.add(status, 'hit', requestBytes, answerBytes)
     return sight.wantsLine()
   }
 
@@ -122,6 +122,7 @@ export class PreparedHits implements Hits {
       status,
       result: 'hit',
       bodyBytesSent: bodyBytes,
+      headBytesSent: 0,
       headMs: 0,
       totalMs: 0,
       complete: true,

@@ -84,6 +84,14 @@ export function endToEnd(fields: Fields): string[] {
   return kept
 }
 
+/** Bytes of a field section as HTTP/1.1 writes it. */
+export function sectionBytes(fields: Fields): number {
+  let bytes = 0
+  // A colon, a space and a line end for each.
+  for (let i = 0; i < fields.length; i += 2) bytes += fields[i]!.length + fields[i + 1]!.length + 4
+  return bytes
+}
+
 /** Without every line of the given names. */
 export function without(fields: Fields, names: readonly string[]): string[] {
   const kept: string[] = []

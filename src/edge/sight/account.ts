@@ -29,7 +29,7 @@ export class Figures {
   requests = 0
   /** Heads as read and bodies as announced. */
   bytesIn = 0
-  /** Bodies as sent. */
+  /** Heads and bodies as sent. */
   bytesOut = 0
   readonly byClass: number[] = new Array(CLASSES).fill(0)
   readonly byResult: number[] = new Array(RESULTS.length).fill(0)

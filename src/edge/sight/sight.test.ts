@@ -34,6 +34,7 @@ const finished = (
   status,
   result,
   bodyBytesSent,
+  headBytesSent: 0,
   headMs: 1,
   totalMs: 2,
   complete: true,

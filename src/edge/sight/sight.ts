@@ -2,6 +2,7 @@
  * All that an edge says of what it does: it hears of each request that is over, adds it up per property, writes the slots
  * each second and the access log as it comes, and tells figures to whoever asks (Prometheus, `izumi edge top`).
  */
+import { firstValue, sectionBytes } from '../http/fields.ts'
 import type { EdgeRequest, Finished } from '../message.ts'
 import { AccessLog, type AccessLogOptions } from './access-log.ts'
 import { Account, CLASSES, Figures, RESULTS } from './account.ts'
@@ -63,8 +64,9 @@ export class Sight {
 
   /** A request that the flow dealt with is over. */
   readonly finished = (finished: Finished): void => {
-    const { request, property, status, result, bodyBytesSent } = finished
-    this.account(property ?? NOBODY).add(status, result, bytesOf(request), bodyBytesSent)
+    const { request, property, status, result, bodyBytesSent, headBytesSent, tunnelBytesReceived = 0 } = finished
+    const bytesIn = bytesOf(request) + tunnelBytesReceived
+    this.account(property ?? NOBODY).add(status, result, bytesIn, headBytesSent + bodyBytesSent)
     if (this.#log?.wants()) this.#log.write(finished)
   }
 
@@ -182,7 +184,7 @@ export class Sight {
     )
     metric(
       'bytes_out_total',
-      'Bytes of bodies sent.',
+      'Bytes of answers sent, heads included.',
       accounts.map((account) => [of(account), account.total.bytesOut]),
     )
     metric(
@@ -244,10 +246,6 @@ export class Sight {
 
 /** What a request took of the line, near enough: its head as it was understood, and the body that it announced. */
 function bytesOf(request: EdgeRequest): number {
-  let bytes = request.method.length + request.target.length + 12
-  for (let i = 0; i < request.fields.length; i += 2) {
-    bytes += request.fields[i]!.length + request.fields[i + 1]!.length + 4
-    if (request.fields[i] === 'content-length') bytes += Number(request.fields[i + 1]) || 0
-  }
-  return bytes
+  const body = Number(firstValue(request.fields, 'content-length') ?? 0) || 0
+  return request.method.length + request.target.length + 12 + sectionBytes(request.fields) + body
 }
