@@ -27,8 +27,10 @@ export interface JoinOptions {
   disk?: string
   /** Processes that serve; one for each core unless said. */
   workers?: number
-  /** How often usage is looked for; for tests. */
+  /** How often usage is looked for. */
   usageMs?: number
+  /** How long to try to catch up before it serves from disk. */
+  catchUpMs?: number
   software: string
   /** It was removed or revoked, and serves no more. */
   dismissed(reason: string): void
@@ -148,6 +150,7 @@ export async function joinEdge(options: JoinOptions): Promise<JoinedEdge> {
       ...(edge ? { listens: [...edge.addresses.http, ...edge.addresses.https].join(' ').slice(0, 200) } : {}),
     }),
     ...(options.usageMs === undefined ? {} : { usageMs: options.usageMs }),
+    ...(options.catchUpMs === undefined ? {} : { catchUpMs: options.catchUpMs }),
     dismissed: (reason) => options.dismissed(reason),
     ...(options.log ? { log: options.log } : {}),
   })
@@ -243,6 +246,7 @@ export async function runJoined(options: {
   disk?: string
   workers?: string
   usageMs?: number
+  catchUpMs?: number
   json?: boolean
 }): Promise<void> {
   const { data = 'data/edge', listenHttps, workers, ...said } = options

@@ -11,7 +11,7 @@ import type { Identity } from './identity.ts'
 const REQUEST_TIMEOUT_MS = 15_000
 const ANSWER_BYTES = 1_048_576
 const FIRST_PAUSE_MS = 50
-const LONGEST_PAUSE_MS = 10_000
+const LONGEST_PAUSE_MS = 5_000
 
 /** The control plane answered, and refuses. */
 export class FeedRefused extends Error {
@@ -24,7 +24,7 @@ export class FeedRefused extends Error {
   }
 }
 
-/** How long to wait before the next try: doubled each time, up to ten seconds, and anything from half to all of it. */
+/** How long to wait before the next try: doubled each time, up to five seconds, and anything from half to all of it. */
 export const pauseMs = (failures: number, random = Math.random()): number =>
   Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures, 20)) * (0.5 + random / 2)
 

@@ -41,7 +41,7 @@ export interface NodeOptions {
   /** The open slots and figures for people. */
   live?(): Promise<UsageSlot[]>
   figures?(): Record<string, number | string>
-  /** How long to try to catch up at the start before it runs from disk. */
+  /** How long to try to reach the control plane at the start before it runs from disk. */
   catchUpMs?: number
   /** How often usage is looked for. */
   usageMs?: number
@@ -81,6 +81,8 @@ class Node implements RunningNode {
   #closed = new AbortController()
   #loops: Promise<void>[] = []
   #caughtUp = false
+  /** A stream is open. */
+  #isTold = false
   #arrived = () => {}
   /** What the stream has brought of a snapshot so far. */
   #incoming: { sequence: number; missed: boolean; items: Map<string, StateItem> } | null = null
@@ -127,9 +129,12 @@ class Node implements RunningNode {
       this.#arrived = resolve
     })
     this.#loops.push(this.#follow())
-    // A node that knows nothing has nothing to run from: it waits for as long as it takes.
-    const late = this.#journal.position === null ? null : pause(catchUpMs, undefined, { ref: false })
-    await (late === null ? arrived : Promise.race([arrived, late]))
+    // A node that knows nothing has nothing to run from, and one that is being told is not left alone: they wait.
+    for (let waits = true; waits && !this.#caughtUp && !this.#isClosed; ) {
+      const late = pause(catchUpMs, true, { ref: false })
+      const isLate = await Promise.race([arrived.then(() => false), late])
+      waits = !isLate || this.#isTold || this.#journal.position === null
+    }
     this.#loops.push(this.#beat())
     if (this.#options.usage) this.#loops.push(this.#report(this.#options.usage))
   }
@@ -193,6 +198,7 @@ class Node implements RunningNode {
     )
     const abort = () => response.destroy()
     this.#closed.signal.addEventListener('abort', abort, { once: true })
+    this.#isTold = true
     response.setTimeout(SILENCE_MS, () => response.destroy(new Error('The feed has gone silent.')))
     try {
       let rest: Buffer[] = []
@@ -213,6 +219,7 @@ class Node implements RunningNode {
       }
       throw new Error('the stream ended')
     } finally {
+      this.#isTold = false
       this.#closed.signal.removeEventListener('abort', abort)
       response.destroy()
     }

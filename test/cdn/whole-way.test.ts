@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { runBilling } from '../../src/billing/run.ts'
 import { SYSTEM } from '../../src/database/events.ts'
 import { ask } from '../dns/support/ask.ts'
-import { startOrigin, startWorld } from './support/world.ts'
+import { startOrigin, startWorld, until } from './support/world.ts'
 
 const SITES = ['tokyo-1', 'osaka-1', 'nagoya-1']
 const world = await startWorld({ planes: 2, sites: SITES })
@@ -109,7 +109,7 @@ test('a property of one site is served there and nowhere else', async () => {
   const statuses = await Promise.all(world.edges.map(async (edge) => (await edge.get(only, '/')).status))
   assert.deepEqual(statuses, [200, 421, 421, 200, 421])
   await world.ok('POST', `/services/${there.id}/terminate`)
-  for (;;) if ((await world.edges[0]!.get(only, '/')).status === 421) break
+  await until(async () => (await world.edges[0]!.get(only, '/')).status === 421)
 })
 
 test('visitors are sent to edges by name, and not to one that drains', async () => {
@@ -161,6 +161,7 @@ test('every byte is counted once, and stands on the invoice', async () => {
   }
   await edge!.start()
   for (;;) {
+    await pause(25)
     const usage = await world.ok('GET', `/cdn/properties/${property.id}/usage`)
     const counted = usage.bytesOut - before.bytesOut
     if (counted < received) continue
@@ -195,6 +196,7 @@ test('a host of another property is refused, and said', async () => {
     },
   })
   for (;;) {
+    await pause(25)
     const { body } = await world.call('GET', `/cdn/properties/${order.serviceId}`)
     if (body.state !== 'refused') continue
     assert.match(body.problem, /served by another property/)

@@ -307,3 +307,8 @@ export async function startWorld(options: { planes: number; sites: string[] }): 
     },
   }
 }
+
+/** Asks again and again, with a breath in between, until the answer is yes. */
+export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await isSo())) await pause(25)
+}
