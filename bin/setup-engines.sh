@@ -6,7 +6,7 @@
 set -euo pipefail
 
 packages=(chromium libfaketime fonts-noto-cjk postgresql-15 poppler-utils varnish gdnsd bind9-dnsutils)
-[ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2 nginx haproxy trafficserver wrk openssl dnsperf pdns-server pdns-backend-geoip knot)
+[ "${1:-}" = "--peers" ] && packages+=(placement-api uwsgi uwsgi-plugin-python3 python3-psycopg2 nginx haproxy trafficserver wrk openssl dnsperf pdns-server pdns-backend-geoip knot rrdtool postgresql-client)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -24,6 +24,10 @@ import { followProperties } from './services/families/cdn/follow.ts'
 import { forgetPurges } from './services/families/cdn/purge.ts'
 import { followRouting } from './services/families/cdn/routing.ts'
 import { sweepServices } from './services/sweep.ts'
+import { packDays } from './usage/days.ts'
+
+/** Samples of a day still come this long after it: then they are packed. */
+const SETTLED_MS = 2 * HOUR_MS
 
 export interface Background {
   /** Waits for the tasks that run and begins no more. */
@@ -66,6 +70,9 @@ export function startBackground(platform: Platform): Background {
       await enqueueDeliveries(database, clock())
       const options = { now: clock(), privateToo: platform.privateWebhooks ?? false }
       while ((await deliverDue(database, options)) > 0) options.now = clock()
+    }),
+    repeat('samples', MINUTE_MS, log, async () => {
+      while ((await packDays(database, clock() - SETTLED_MS)) > 0);
     }),
     repeat('billing', HOUR_MS, log, () => billClosedMonth(platform)),
     repeat('forget', MINUTE_MS, log, async () => {

@@ -7,6 +7,7 @@ import { cdnRoutes } from './cdn.ts'
 import { claimRoutes } from './claims.ts'
 import { eventRoutes } from './events.ts'
 import { meRoutes } from './me.ts'
+import { meterRoutes } from './meters.ts'
 import { nodeRoutes } from './nodes.ts'
 import { orderRoutes } from './orders.ts'
 import { partyRoutes } from './parties.ts'
@@ -37,4 +38,5 @@ export const NOUNS: readonly ((app: App, platform: Platform) => void)[] = [
   resultRoutes,
   nodeRoutes,
   cdnRoutes,
+  meterRoutes,
 ]

@@ -439,6 +439,61 @@ export const NOUNS: Noun[] = [
     ],
   },
   {
+    name: 'meters',
+    about: 'Ports and links whose octets are counted, and their bandwidth by percentile',
+    commands: [
+      {
+        verb: 'list',
+        operation: 'GET /meters',
+        columns: [
+          column('Id', 'id', 'number'),
+          column('Code', 'code'),
+          column('Service', 'serviceId'),
+          column('Slot s', 'slotSeconds', 'number'),
+          column('Link bit/s', 'linkBitsPerSecond'),
+          column('Gaps', 'gap'),
+        ],
+      },
+      {
+        verb: 'add',
+        operation: 'POST /meters',
+        examples: ['izumi meters add --code yokohama-1/edge1/xe-0/0/1 --service ID --link-bits-per-second 10000000000'],
+      },
+      { verb: 'show', operation: 'GET /meters/{meter}' },
+      { verb: 'samples', operation: 'GET /meters/{meter}/samples' },
+      {
+        verb: 'findings',
+        operation: 'GET /meters/{meter}/findings',
+        rows: 'items',
+        columns: [
+          column('Found', 'kind'),
+          column('From', 'from', 'instant'),
+          column('To', 'to', 'instant'),
+          column('In', 'in'),
+          column('Out', 'out'),
+        ],
+      },
+      {
+        verb: 'bandwidth',
+        operation: 'GET /meters/{meter}/bandwidth',
+        examples: ['izumi meters bandwidth 12 --month 2026-10 --direction max_of_p95'],
+      },
+      { verb: 'take-samples', operation: 'POST /meters/samples' },
+      { verb: 'take-readings', operation: 'POST /meters/readings' },
+    ],
+  },
+  {
+    name: 'bandwidth',
+    about: 'Bandwidth of a service by percentile, over all its ports',
+    commands: [
+      {
+        verb: 'show',
+        operation: 'GET /bandwidth',
+        examples: ['izumi bandwidth show --service ID --month 2026-10'],
+      },
+    ],
+  },
+  {
     name: 'invoices',
     about: 'Invoices and credit notes, down to the readings under each line',
     commands: [

@@ -3,7 +3,19 @@ import { NOUNS } from './commands.ts'
 import { operation } from './description.ts'
 import { BadWords, optionsOf } from './input.ts'
 
-const OWN = ['sign-in', 'sign-out', 'whoami', 'backup', 'restore', 'replay', 'edge', 'completion', 'api', 'help']
+const OWN = [
+  'sign-in',
+  'sign-out',
+  'whoami',
+  'backup',
+  'restore',
+  'replay',
+  'import-samples',
+  'edge',
+  'completion',
+  'api',
+  'help',
+]
 const GLOBAL = ['--json', '--url', '--all', '--help']
 
 interface Word {
@@ -40,7 +52,7 @@ ${commands.map(({ noun, verb, flags }) => `    "${noun} ${verb}") words="${flags
   if [ "$COMP_CWORD" -eq 2 ]; then case "$noun" in
 ${[...verbs].map(([noun, list]) => `    ${noun}) words="${list.join(' ')} ${GLOBAL.join(' ')}" ;;`).join('\n')}
     completion) words="bash zsh fish" ;;
-    backup|restore|replay) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    backup|restore|replay|import-samples) COMPREPLY=($(compgen -f -- "$cur")); return ;;
   esac; fi; fi
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
@@ -54,7 +66,7 @@ _izumi() {
   if (( CURRENT == 3 )); then case $words[2] in
 ${[...verbs].map(([noun, list]) => `    ${noun}) compadd ${list.join(' ')} ;;`).join('\n')}
     completion) compadd bash zsh fish ;;
-    backup|restore|replay) _files ;;
+    backup|restore|replay|import-samples) _files ;;
   esac; fi
   case "$words[2] $words[3]" in
 ${commands.map(({ noun, verb, flags }) => `    "${noun} ${verb}") compadd -- ${flags.join(' ')} ;;`).join('\n')}
@@ -70,7 +82,7 @@ complete -c izumi -n __fish_use_subcommand -a '${nouns.join(' ')}'
 ${[...verbs].map(([noun, list]) => `complete -c izumi -n '__fish_seen_subcommand_from ${noun}; and not __fish_seen_subcommand_from ${list.join(' ')}' -a '${list.join(' ')}'`).join('\n')}
 ${commands.flatMap(({ noun, verb, flags }) => flags.map((flag) => `complete -c izumi -n '__fish_seen_subcommand_from ${noun}; and __fish_seen_subcommand_from ${verb}' -l ${flag.slice(2)}`)).join('\n')}
 complete -c izumi -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'
-complete -c izumi -n '__fish_seen_subcommand_from backup restore replay' -F
+complete -c izumi -n '__fish_seen_subcommand_from backup restore replay import-samples' -F
 `
   throw new BadWords(`There is no completion for ${shell}; there is one for bash, zsh and fish.`)
 }

@@ -1,9 +1,9 @@
 /**
- * Commands that work on the database itself, beside or without a running server: backup, restore, replay. They open the
+ * Commands that work on the database itself, beside or without a running server: backup, restore, replay, import-samples. They open the
  * data folder as `npm start` does (joining its PostgreSQL when it runs), or `DATABASE_URL`.
  */
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync } from 'node:fs'
+import { createReadStream, existsSync, statSync } from 'node:fs'
 import { issueMonth } from '../billing/issue.ts'
 import { runBilling } from '../billing/run.ts'
 import { WrongState } from '../core/errors.ts'
@@ -25,6 +25,7 @@ import {
   replayId,
   replayOrders,
 } from '../replay/replay.ts'
+import { importHistory } from '../usage/history.ts'
 import { BadWords, readInstant } from './input.ts'
 import { type Progress, progressOf } from './progress.ts'
 import { readerLocale, table, Writer } from './table.ts'
@@ -89,6 +90,28 @@ export async function restoreCommand(file: string, options: LocalOptions): Promi
     )
     progress.end()
     say(options, { file, tables, rows }, `Restored ${rows} rows of ${tables} tables, counted and checked.`)
+  } finally {
+    progress.end()
+  }
+}
+
+/** Takes a history of samples into the data folder's database. */
+export async function importSamplesCommand(file: string, options: LocalOptions): Promise<void> {
+  if (!existsSync(file)) throw new BadWords(`There is no file ${file}.`)
+  const { size } = statSync(file)
+  const progress = progressOf('Opening the database…')
+  try {
+    const { samples } = await withDatabase(options, false, async (database) => {
+      await migrate(database)
+      const source = createReadStream(file, { highWaterMark: 1 << 20 })
+      return importHistory(database, source, (done) =>
+        progress.say(
+          `${percent(done.bytes, size).padStart(5)}  ${done.samples.toLocaleString(readerLocale())} samples`,
+        ),
+      )
+    })
+    progress.end()
+    say(options, { file, samples }, `Took ${samples.toLocaleString(readerLocale())} samples from ${file}.`)
   } finally {
     progress.end()
   }

@@ -123,6 +123,15 @@ const replay = program
   .option('--start <instant>', 'when the first order arrives; otherwise so that the months are over')
 replay.action(async (file: string) => (await import('./local.ts')).replayCommand(file, replay.optsWithGlobals()))
 
+const importing = program
+  .command('import-samples')
+  .description('Take a history of bandwidth samples, whole days at a time')
+  .argument('<file>', 'lines of meter,time,octets in,octets out')
+  .option(...DATA)
+importing.action(async (file: string) =>
+  (await import('./local.ts')).importSamplesCommand(file, importing.optsWithGlobals()),
+)
+
 addEdge(program)
 addDns(program)
 

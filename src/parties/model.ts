@@ -43,6 +43,7 @@ export const SCOPES = [
   'webhooks',
   'nodes',
   'cdn',
+  'usage',
 ] as const
 export type Scope = (typeof SCOPES)[number]
 
