@@ -120,7 +120,8 @@ class Router implements Dns {
               }),
         )
       }
-      await this.#take(state, maps)
+      // In turn, for the first checks may end before the workers are there.
+      await this.#inTurn(() => this.#take(state, maps))
       for (const each of [this.#options.listen ?? this.#local.listen ?? DEFAULT_LISTEN].flat()) {
         const { host, port } = splitAddress(each)
         // The first worker finds a free port where any will do; the others share it.

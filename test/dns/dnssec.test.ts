@@ -132,6 +132,18 @@ test('signatures come only to those who ask for them; the code of a denial is as
   assert.ok(denied.bytes < 512)
 })
 
+test('a chain from a zone without keys into one with keys is signed where it is, for those who ask', async () => {
+  const state = signedState([readKeyFile(csk.file)])
+  state.zones.push({ name: 'plain.example', records: [{ name: 'www', type: 'CNAME', data: 'shop.cdn.example.' }] })
+  await dns.apply(state)
+  const at = dns.addresses.dns[0]!
+  for (const dnssec of [true, false, true, false])
+    assert.deepEqual(
+      (await ask(at, 'www.plain.example', { dnssec })).answers.map(({ type }) => type),
+      ['CNAME', 'A', 'A', ...(dnssec ? ['RRSIG'] : [])],
+    )
+})
+
 test('a key file is its owner’s alone, is never written over, and is refused when it is none', async () => {
   assert.equal(statSync(ksk.file).mode & 0o777, 0o600)
   assert.match(readFileSync(ksk.file, 'utf8'), /^# zone cdn\.example\.\n# flags 257\n/)

@@ -84,6 +84,8 @@ export class Responder {
   readonly #limit: RateLimit
   readonly #identity: Uint8Array
   readonly #hasSubnets: boolean
+  /** Some zone is: a chain that begins in one without keys may lead into it. */
+  readonly #isSigned: boolean
   readonly #figures: Float64Array
   readonly #siteSlots: readonly number[]
   readonly #keepalive: number
@@ -103,6 +105,7 @@ export class Responder {
     this.#cookies = new Cookies(settings.cookieSecret ? Buffer.from(settings.cookieSecret, 'hex') : cookieSecret)
     this.#limit = new RateLimit(settings.rateLimit ?? DEFAULT_LIMIT)
     this.#identity = Buffer.from(settings.identity ?? '', 'latin1')
+    this.#isSigned = compiled.zones.some(({ signer }) => signer !== null)
     this.#hasSubnets = settings.clientSubnet !== false
     this.#keepalive = keepaliveSeconds * 10
     this.look(view)
@@ -179,7 +182,7 @@ export class Responder {
     if (node === null) return this.#send(query, out, this.#composeNow(null, client, nowMs), client, isTcp, nowMs)
     const slot = asked.type < SLOT.length ? SLOT[asked.type]! : -1
     if (slot < 0) return this.#send(query, out, this.#composeNow(node, client, nowMs), client, isTcp, nowMs)
-    const at = slot * 2 + (asked.dnssecOk && node.zone.signer !== null ? 1 : 0)
+    const at = slot * 2 + (asked.dnssecOk && this.#isSigned ? 1 : 0)
     const entry = node.entries[at] as Entry | undefined
     let body: Body | undefined
     if (entry !== undefined) {
