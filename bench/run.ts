@@ -8,6 +8,10 @@ const BENCHES: Record<string, { what: string; load: () => Promise<{ bench(option
     what: 'CPU of an answer beside gdnsd, PowerDNS, Knot; a million prefixes; signed: [--quick] [--prefixes …] [--no-peers]',
     load: () => import('./dns.ts'),
   },
+  'cdn-control': {
+    what: 'purges and versions confirmed by every edge: [--purges 300] [--activations 100] [--feeds 200,1000]',
+    load: () => import('./cdn-control.ts'),
+  },
   'edge-trace': {
     what: 'hit ratios on a day of real requests beside LRU, nginx and Varnish: [--sizes …] [--driven 2,8,32] [--no-peers]',
     load: () => import('./edge-trace.ts'),

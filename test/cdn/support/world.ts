@@ -9,6 +9,7 @@ import { createServer, request as httpRequest, type Server } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { Database } from '../../../src/database/connection.ts'
 import { testDatabase } from '../../support/database.ts'
 import { temporaryFolder } from '../../support/folder.ts'
 import { freePort } from '../../support/process.ts'
@@ -135,7 +136,7 @@ export interface World {
   ): Promise<{ status: number; body: any }>
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers freely
   ok(method: string, path: string, body?: unknown, options?: { plane?: number; key?: string }): Promise<any>
-  database: Awaited<ReturnType<typeof testDatabase>>
+  database: Database
   addEdge(name: string, site: string, more?: Record<string, unknown>, addresses?: string[]): Promise<EdgeProgram>
   /** A request router; answers at the address. */
   addDns(name: string, site: string): Promise<Program & { address: string }>
@@ -146,8 +147,13 @@ export interface World {
 }
 
 /** Starts control-plane processes over one fresh database, sets the operator up and furnishes sites with edge bandwidth. */
-export async function startWorld(options: { planes: number; sites: string[] }): Promise<World> {
-  const database = await testDatabase()
+export async function startWorld(options: {
+  planes: number
+  sites: string[]
+  /** Migrated and empty; one for the test file unless given. */
+  database?: Database
+}): Promise<World> {
+  const database = options.database ?? (await testDatabase())
   const folder = temporaryFolder('izumi-cdn-')
   const planes: World['planes'] = []
   for (let index = 0; index < options.planes; index++) {

@@ -1,0 +1,28 @@
+/** Simulated edges: the node's own code, each with a folder and a key of its own, and nothing behind it. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startNode } from '../../src/node/node.ts'
+
+const AT_ONCE = 20
+
+process.on('disconnect', () => process.exit(0))
+process.once('message', async ({ url, tokens }: { url: string; tokens: string[] }) => {
+  const folder = mkdtempSync(join(tmpdir(), 'izumi-feeds-'))
+  const waiting = tokens.map((token, index) => ({ token, index }))
+  const some = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+      await startNode({
+        folder: join(folder, String(next.index)),
+        controlPlane: url,
+        token: next.token,
+        kind: 'edge',
+        software: 'simulated',
+        apply: async () => {},
+        event: async () => {},
+        dismissed: () => {},
+      })
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, some))
+  process.send!('ready')
+})
