@@ -52,6 +52,7 @@ Environment
   DATABASE_URL                                a PostgreSQL 15 or later instead of the embedded one
   IZUMI_OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET, _NAME   single sign-on
   IZUMI_WEBHOOK_PRIVATE=1                     let webhooks go to private addresses
+  IZUMI_CDN_PRIVATE_ORIGINS=1                 let CDN properties fetch from private networks
   IZUMI_METRICS=public                        answer /metrics to other machines
   IZUMI_LOG (warn)                            what is logged to standard error: debug, info, warn, error`
 
