@@ -150,6 +150,8 @@ export class FeedHub {
       const { sequence } = await this.#head()
       this.#start = sequence
       this.#end = sequence
+      // Those that came first have waited to hear where the end is.
+      for (const stream of this.#streams) stream.wake()
     }
     for (;;) {
       const entries = await this.#entriesAfter(this.#end)
