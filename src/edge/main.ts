@@ -85,7 +85,9 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
     ticketKeys: randomBytes(48),
     isManaged: 'text' in source,
   }
-  const workers = options.exactWorkers ?? workersOf(checkGiven(given).config, options.workers ?? 1)
+  const workers = !PORTS_ARE_SHARED
+    ? 1
+    : (options.exactWorkers ?? workersOf(checkGiven(given).config, options.workers ?? 1))
   const crew: Crew & { pids?: readonly (number | undefined)[] } =
     workers === 1 ? await Alone.start(given, serving) : await Fleet.start(given, serving, workers)
   /** One new configuration after the other. */
@@ -157,6 +159,9 @@ export async function startEdge(source: EdgeSource, options: EdgeOptions = {}): 
 
 /** Reads and checks a file as a start would. @throws BadInput, ConfigRefused */
 export const checkEdge = (file: string): EdgeConfig => checkGiven(givenBy({ file })).config
+
+/** Where several processes may listen on one port and the system spreads connections over them. */
+const PORTS_ARE_SHARED = ['linux', 'freebsd', 'sunos', 'aix'].includes(process.platform)
 
 /** A worker that is given less than this keeps too little to be worth its process. */
 const WORKER_LEAST_BYTES = 32 * 1024 * 1024

@@ -284,7 +284,13 @@ export class Fleet implements Crew {
     this.#reports[index] = null
     const isSoon = Date.now() - member.startedAt < RESTART_MAX_MS
     this.#restartMs[index] = isSoon ? Math.min(RESTART_MAX_MS, this.#restartMs[index]! * 2) : RESTART_MIN_MS
-    setTimeout(() => void this.#inTurn(() => this.#restart(member)).catch(() => {}), this.#restartMs[index])
+    setTimeout(() => {
+      this.#inTurn(() => this.#restart(member)).catch((error: Error) => {
+        if (error instanceof WorkerGone) return
+        process.stderr.write(`izumi edge: worker ${index} cannot start: ${error.message}\n`)
+        member.giveUp()
+      })
+    }, this.#restartMs[index])
   }
 
   /** What it missed is in force before it takes its first connection. */

@@ -12,6 +12,9 @@ const PROGRAM = fileURLToPath(new URL('./worker.ts', import.meta.url))
  */
 const FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=64', '--min-semi-space-size=32']
 
+/** What waits for the disk is written within this time, or is lost as by a crash. */
+const CLOSE_MS = 10_000
+
 /** The process ended before it answered. */
 export class WorkerGone extends Error {}
 
@@ -82,8 +85,15 @@ export class Member {
     const child = this.#child
     if (child === null) return
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    const late = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS)
     await this.ask('close', undefined).catch(() => child.kill('SIGKILL'))
     await ended
+    clearTimeout(late)
+  }
+
+  /** It could not be made ready: it ends, and is started again as if it had ended by itself. */
+  giveUp(): void {
+    this.#child?.kill('SIGKILL')
   }
 
   #hear(message: WorkerMessage): void {
