@@ -32,6 +32,10 @@ const BENCHES: Record<string, { what: string; load: () => Promise<{ bench(option
     what: 'a drill over 1,000 protected claims, and back: [--claims 1000]',
     load: () => import('./failover.ts'),
   },
+  usage: {
+    what: 'a month of 1,000 circuits in, and all its percentiles, beside plain rows and rrdtool: [--quick] [--no-peers]',
+    load: () => import('./usage.ts'),
+  },
   race: {
     what: 'the race for the last units, 50 rounds: [--rounds 50] [--processes 4]',
     load: () => import('./race.ts'),

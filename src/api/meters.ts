@@ -4,9 +4,9 @@ import Type, { type Static } from 'typebox'
 import { monthInterval } from '../core/calendar.ts'
 import { BadInput } from '../core/errors.ts'
 import { DAY_MS, type Interval, toIso } from '../core/time.ts'
-import { type Bandwidth, bandwidthOf } from '../usage/bandwidth.ts'
+import { type Bandwidth, bandwidthOf, setTerms, termsOf } from '../usage/bandwidth.ts'
 import { slotsOfDay } from '../usage/days.ts'
-import { addMeter, findingsOf, findMeter, listMeters, type Meter, ownerOf } from '../usage/meters.ts'
+import { addMeter, findingsOf, findMeter, listMeters, type Meter, metersOf, ownerOf } from '../usage/meters.ts'
 import { USUAL_TERMS } from '../usage/percentile.ts'
 import { BATCH_MAX, type Batch, seriesOf, takeReadings, takeSamples } from '../usage/samples.ts'
 import type { App } from './app.ts'
@@ -92,18 +92,20 @@ const Span = {
   from: Type.Optional(Instant),
   to: Type.Optional(Instant),
 }
+const Percentile = Type.Integer({ minimum: 1, maximum: 100, description: 'Whole per cent.', examples: [95] })
+const Direction = OneOf(['p95_of_max', 'max_of_p95', 'sum', 'in', 'out'], {
+  description: 'What of the two directions is ranked.',
+})
+const Rank = OneOf(['nearest_rank', 'drop_ceil', 'rounded_index', 'rounded_less_two', 'floor_index', 'interpolated'], {
+  description:
+    'Which of the sorted samples it is; the last four are those of rrdtool, LibreNMS, ClickHouse, spreadsheets.',
+})
+const Missing = OneOf(['exclude', 'zero', 'valid_days'], { description: 'What a slot without a sample is.' })
 const Terms = {
-  percentile: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 95 })),
-  direction: Type.Optional(
-    OneOf(['p95_of_max', 'max_of_p95', 'sum', 'in', 'out'], { description: 'What of the two directions is ranked.' }),
-  ),
-  rank: Type.Optional(
-    OneOf(['nearest_rank', 'drop_ceil', 'rounded_index', 'rounded_less_two', 'floor_index', 'interpolated'], {
-      description:
-        'Which of the sorted samples it is; the last four are those of rrdtool, LibreNMS, ClickHouse, spreadsheets.',
-    }),
-  ),
-  missing: Type.Optional(OneOf(['exclude', 'zero', 'valid_days'], { description: 'What a slot without a sample is.' })),
+  percentile: Type.Optional(Percentile),
+  direction: Type.Optional(Direction),
+  rank: Type.Optional(Rank),
+  missing: Type.Optional(Missing),
 }
 const BandwidthJson = Shape(
   {
@@ -342,7 +344,8 @@ export function meterRoutes(app: App, platform: Platform): void {
       config: { access: read },
       schema: {
         tags: ['usage'],
-        summary: 'The percentile of all ports of a service, added slot by slot first',
+        summary:
+          'The percentile of all ports of a service, added slot by slot first; by its own terms unless said otherwise',
         querystring: Shape({ service: Id, ...Span, ...Terms }),
         response: { 200: BandwidthJson },
       },
@@ -351,9 +354,50 @@ export function meterRoutes(app: App, platform: Platform): void {
       const { service, month, from, to, ...terms } = request.query
       const { interval, zone } = await spanOf({ month, from, to })
       return request.tenant(async (sql) => {
-        const meters = await listMeters(sql, { serviceId: service, like: null, after: 0, limit: PORTS_MAX })
-        return bandwidthJson(interval, await bandwidthOf(sql, meters, interval, zone, { ...USUAL_TERMS, ...terms }))
+        const own = (await termsOf(sql, [service])).get(service) ?? USUAL_TERMS
+        const meters = await metersOf(sql, [service])
+        return bandwidthJson(interval, await bandwidthOf(sql, meters, interval, zone, { ...own, ...terms }))
       })
+    },
+  )
+
+  const TermsJson = Shape({ percentile: Percentile, direction: Direction, rank: Rank, missing: Missing })
+  const service = Shape({ service: Id })
+
+  app.get(
+    '/services/:service/bandwidth-terms',
+    {
+      config: { access: read },
+      schema: {
+        tags: ['usage'],
+        summary: 'By which convention the bandwidth of a service is billed',
+        params: service,
+        response: { 200: TermsJson },
+      },
+    },
+    (request) =>
+      request.tenant(async (sql) => {
+        await ownerOf(sql, request.params.service)
+        return (await termsOf(sql, [request.params.service])).get(request.params.service) ?? USUAL_TERMS
+      }),
+  )
+
+  app.put(
+    '/services/:service/bandwidth-terms',
+    {
+      config: { access: { scope: 'usage', parties: ['operator'], roles: ['owner', 'finance'] } },
+      schema: {
+        tags: ['usage'],
+        summary: 'Set the convention, for billing runs from now on',
+        params: service,
+        body: TermsJson,
+        response: { 200: TermsJson },
+      },
+    },
+    async (request) => {
+      const { service: id } = request.params
+      await database.transaction((sql) => setTerms(sql, id, request.body, request.principal.actor))
+      return request.body
     },
   )
 
@@ -433,7 +477,6 @@ export function meterRoutes(app: App, platform: Platform): void {
   )
 }
 
-/** Days of samples in one answer, findings shown, and ports of one service. */
+/** Days of samples in one answer, and findings shown. */
 const SAMPLES_MAX_DAYS = 32
 const FINDINGS_SHOWN = 500
-const PORTS_MAX = 1_000

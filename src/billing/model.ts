@@ -83,6 +83,8 @@ export interface Explanation {
   stretches?: [string, string | null, number][]
   /** Of monthly charges: days charged of the month's days. */
   days?: [number, number]
+  /** Of metered charges: how the measured quantity came about. */
+  metered?: Record<string, unknown>
   /** Of early terminations: what remained, month by month. */
   remaining?: unknown
 }

@@ -3,10 +3,11 @@ import type { Offering, PricePlan } from '../catalogue/model.ts'
 import type { ReservedTime } from '../catalogue/rating.ts'
 import { plansById } from '../catalogue/store.ts'
 import { divideRounded } from '../core/money.ts'
-import type { Instant, Interval } from '../core/time.ts'
+import { type Instant, type Interval, toIso } from '../core/time.ts'
 import { type Sql, sqlInstant } from '../database/connection.ts'
 import { appendEvents, SYSTEM } from '../database/events.ts'
 import type { DatedChange } from '../services/model.ts'
+import { billedBandwidth } from '../usage/bandwidth.ts'
 import { meteredUsage } from '../usage/edge-slots.ts'
 import type { ChargeKind } from './ledger.ts'
 import type { Explanation } from './model.ts'
@@ -54,6 +55,7 @@ export async function* servicesOf(
   sql: Sql,
   sellerId: string,
   period: Interval,
+  zone: string,
   limit: number,
 ): AsyncGenerator<BilledService[]> {
   let after: { contractId: string; id: string } | null = null
@@ -85,7 +87,7 @@ export async function* servicesOf(
       [[...byClaim.keys()], sqlInstant(period.from), sqlInstant(period.to)],
     )
     for (const row of rows) byClaim.get(row.claimId)!.reserved.push(row)
-    await addMetered(sql, services, period)
+    await addMetered(sql, services, period, zone)
     yield services
     if (services.length < limit) return
     const last = services.at(-1)!
@@ -96,26 +98,39 @@ export async function* servicesOf(
 /** Bytes in a thousandth of a GB, requests in a thousandth of 10,000, bit/s in a thousandth of a Mbit/s. */
 const THOUSANDTH = { bytes: 1_000_000n, requests: 10n, bitsPerSecond: 1_000 } as const
 
-/** What edges counted joins what was reserved, as quantities of the whole month. */
-async function addMetered(sql: Sql, services: readonly BilledService[], period: Interval): Promise<void> {
-  const delivered = services.filter(({ family }) => family === 'cdn')
-  if (delivered.length === 0) return
-  const usage = await meteredUsage(
-    sql,
-    delivered.map(({ id, startsAt, endsAt }) => ({
-      id,
-      from: Math.max(startsAt, period.from),
-      to: Math.min(endsAt, period.to),
-    })),
-  )
-  const byId = new Map(delivered.map((service) => [service.id, service]))
+/** What was counted joins what was reserved, as quantities of the whole month. */
+async function addMetered(sql: Sql, services: readonly BilledService[], period: Interval, zone: string): Promise<void> {
+  const byId = new Map(services.map((service) => [service.id, service]))
+  const lives = services.map(({ id, family, startsAt, endsAt }) => ({
+    id,
+    family,
+    from: Math.max(startsAt, period.from),
+    to: Math.min(endsAt, period.to),
+  }))
+  const add = (
+    id: string,
+    kind: string,
+    quantity: number,
+    of: Interval = period,
+    metered: Record<string, unknown> = {},
+  ) => {
+    if (quantity > 0)
+      byId.get(id)!.reserved.push({ from: of.from, to: of.to, kind, reservation: 'firm', quantity, metered })
+  }
+  const delivered = lives.filter(({ family }) => family === 'cdn')
+  const usage = delivered.length === 0 ? [] : await meteredUsage(sql, delivered)
   for (const { id, bytesOut, requests, p95BitsPerSecond } of usage) {
-    const add = (kind: string, quantity: number) => {
-      if (quantity > 0) byId.get(id)!.reserved.push({ ...period, kind, reservation: 'firm', quantity, metered: true })
-    }
-    add('edge-traffic', Number(divideRounded(bytesOut, THOUSANDTH.bytes)))
-    add('edge-requests', Number(divideRounded(requests, THOUSANDTH.requests)))
-    add('edge-p95', Math.round(p95BitsPerSecond / THOUSANDTH.bitsPerSecond))
+    add(id, 'edge-traffic', Number(divideRounded(bytesOut, THOUSANDTH.bytes)))
+    add(id, 'edge-requests', Number(divideRounded(requests, THOUSANDTH.requests)))
+    add(id, 'edge-p95', Math.round(p95BitsPerSecond / THOUSANDTH.bitsPerSecond))
+  }
+  for await (const { id, bandwidth, terms } of billedBandwidth(sql, lives, zone)) {
+    const { bitsPerSecond, days, at, ...facts } = bandwidth
+    // Where only some days count, so much of the month's price is owed.
+    const share = terms.missing === 'valid_days' ? days.counted / days.all : 1
+    const of = { from: period.from, to: period.from + Math.round((period.to - period.from) * share) }
+    const metered = { ...terms, ...facts, days, bitsPerSecond, at: at === null ? null : toIso(at) }
+    add(id, 'bandwidth-p95', Math.round(bitsPerSecond / THOUSANDTH.bitsPerSecond), of, metered)
   }
 }
 

@@ -141,7 +141,7 @@ async function makeDrafts(sql: Sql, sellerId: string, period: RatingPeriod, zone
   let services = 0
   let opened = 0
 
-  for await (const batch of servicesOf(sql, sellerId, period, SERVICES_AT_ONCE)) {
+  for await (const batch of servicesOf(sql, sellerId, period, zone, SERVICES_AT_ONCE)) {
     const rated: RatedToWrite[] = []
     for (const service of batch) {
       const plan = plans.get(service.planId)!
@@ -238,7 +238,9 @@ function lineFor(
 /** How a rated charge came about, for whoever opens the line. */
 function explanationOf({ charge, measure, divisor, stretches }: RatedCharge): Explanation {
   if (charge.kind === 'setup') return {}
+  const metered = stretches.find((stretch) => stretch.metered)?.metered
   return {
+    ...(metered ? { metered } : {}),
     stretches: stretches.map(({ from, to, quantity }) => [toIso(from)!, toIso(to), quantity / 1_000]),
     ...(charge.kind === 'monthly' ? { days: [Number(measure), Number(divisor)] } : {}),
   }

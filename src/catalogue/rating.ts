@@ -21,8 +21,11 @@ export interface ReservedTime extends Interval {
   reservation: 'firm' | 'standby'
   /** Thousandths of a unit. */
   quantity: number
-  /** Counted over the whole period, not reserved: it is owed whole, however short the service's life in the period. */
-  metered?: true
+  /**
+   * Counted, not reserved: it is owed for its whole interval, however short the service's life in the period. What is kept
+   * is shown to whoever opens the line.
+   */
+  metered?: Record<string, unknown>
 }
 
 /** What rating looks at of a service. */
@@ -40,6 +43,7 @@ export interface RatingPeriod extends Interval {
 /** A stretch of the period at one quantity and price: the arithmetic that an explanation shows. */
 export interface RatedStretch extends Interval {
   quantity: number
+  metered?: Record<string, unknown>
 }
 
 /**
@@ -117,9 +121,12 @@ function quantityStretches(charge: PriceCharge, history: ServiceHistory, period:
   const rows: RatedStretch[] = []
   for (const row of history.reserved) {
     if (row.kind !== charge.resource || row.reservation !== charge.reservation) continue
-    const from = row.metered ? period.from : Math.max(row.from, history.from, period.from)
-    const to = row.metered ? period.to : Math.min(row.to, history.to, period.to)
-    if (to > from) rows.push({ from, to, quantity: row.quantity })
+    if (row.metered) rows.push({ from: row.from, to: row.to, quantity: row.quantity, metered: row.metered })
+    else {
+      const from = Math.max(row.from, history.from, period.from)
+      const to = Math.min(row.to, history.to, period.to)
+      if (to > from) rows.push({ from, to, quantity: row.quantity })
+    }
   }
   if (rows.length < 2) return rows
   const steps = new Map<Instant, number>()

@@ -491,6 +491,14 @@ export const NOUNS: Noun[] = [
         operation: 'GET /bandwidth',
         examples: ['izumi bandwidth show --service ID --month 2026-10'],
       },
+      { verb: 'terms', operation: 'GET /services/{service}/bandwidth-terms' },
+      {
+        verb: 'set-terms',
+        operation: 'PUT /services/{service}/bandwidth-terms',
+        examples: [
+          'izumi bandwidth set-terms ID --percentile 95 --direction max_of_p95 --rank nearest_rank --missing exclude',
+        ],
+      },
     ],
   },
   {

@@ -3,9 +3,16 @@ import { dayBounds } from '../core/calendar.ts'
 import { BadInput, NotFound } from '../core/errors.ts'
 import { DAY_MS, type Instant, type Interval } from '../core/time.ts'
 import type { Sql } from '../database/connection.ts'
+import { type Actor, appendEvents } from '../database/events.ts'
 import { slotsOfDay } from './days.ts'
-import type { Meter } from './meters.ts'
-import { type BilledPercentile, billedPercentile, type PercentileTerms, type SlotSeries } from './percentile.ts'
+import { type Meter, metersOf, ownerOf } from './meters.ts'
+import {
+  type BilledPercentile,
+  billedPercentile,
+  type PercentileTerms,
+  type SlotSeries,
+  USUAL_TERMS,
+} from './percentile.ts'
 import { type SlotRange, seriesOf } from './samples.ts'
 
 /** Days one question may span. */
@@ -67,6 +74,63 @@ export async function bandwidthOf(
     bitsPerSecond: (billed.octets * 8) / slotSeconds,
     at: billed.slot === null ? null : (range.from + billed.slot) * slotSeconds * 1_000,
     meters: meters.map(({ code }) => code),
+  }
+}
+
+/** The terms of services that have some of their own. */
+export async function termsOf(sql: Sql, serviceIds: readonly string[]): Promise<Map<string, PercentileTerms>> {
+  const rows = await sql.query<PercentileTerms & { serviceId: string }>(
+    `select service_id as "serviceId", percentile, direction, rank, missing from bandwidth_terms where service_id = any($1)`,
+    [serviceIds],
+  )
+  return new Map(rows.map(({ serviceId, ...terms }) => [serviceId, terms]))
+}
+
+/** Sets by which convention a service is billed from the next billing run on. @throws NotFound */
+export async function setTerms(sql: Sql, serviceId: string, terms: PercentileTerms, actor: Actor): Promise<void> {
+  const partyId = await ownerOf(sql, serviceId)
+  const before = (await termsOf(sql, [serviceId])).get(serviceId) ?? USUAL_TERMS
+  await sql.query(
+    `insert into bandwidth_terms (service_id, party_id, percentile, direction, rank, missing) values ($1, $2, $3, $4, $5, $6)
+     on conflict (service_id) do update set percentile = excluded.percentile, direction = excluded.direction,
+       rank = excluded.rank, missing = excluded.missing`,
+    [serviceId, partyId, terms.percentile, terms.direction, terms.rank, terms.missing],
+  )
+  const event = { partyId, actor, type: 'service.bandwidth-terms', subjectKind: 'service', subjectId: serviceId }
+  await appendEvents(sql, [{ ...event, before, after: terms }])
+}
+
+/** What is billed of a service's ports, each over its own life in the period, by its own terms; services without samples are left out. */
+export async function* billedBandwidth(
+  sql: Sql,
+  services: readonly (Interval & { id: string })[],
+  zone: string,
+): AsyncGenerator<{ id: string; bandwidth: Bandwidth; terms: PercentileTerms }> {
+  const meters = Map.groupBy(
+    await metersOf(
+      sql,
+      services.map(({ id }) => id),
+    ),
+    ({ serviceId }) => serviceId,
+  )
+  if (meters.size === 0) return
+  const terms = await termsOf(
+    sql,
+    services.map(({ id }) => id),
+  )
+  for (const { id, from, to } of services) {
+    const ports = meters.get(id)
+    if (!ports) continue
+    // Slots that the service was there for as a whole.
+    const slotMs = Math.max(...ports.map(({ slotSeconds }) => slotSeconds)) * 1_000
+    const whole = { from: Math.ceil(from / slotMs) * slotMs, to: Math.floor(to / slotMs) * slotMs }
+    if (whole.to <= whole.from) continue
+    const of = terms.get(id) ?? USUAL_TERMS
+    const bandwidth = await bandwidthOf(sql, ports, whole, zone, of).catch((error) => {
+      if (error instanceof NotFound) return null
+      throw error
+    })
+    if (bandwidth) yield { id, bandwidth, terms: of }
   }
 }
 

@@ -81,6 +81,10 @@ export async function findMeter(sql: Sql, id: number): Promise<Meter> {
   return meter
 }
 
+/** All meters of services. */
+export const metersOf = (sql: Sql, serviceIds: readonly string[]): Promise<Meter[]> =>
+  sql.query<Meter>(`select ${COLUMNS} from meter m where m.service_id = any($1) order by m.id`, [serviceIds])
+
 /** Meters with the state of their counters, locked in order of their number until the transaction ends. */
 export function lockCounters(
   sql: Sql,

@@ -298,6 +298,7 @@ interface RatedCharge {
     /** `[from, to, units]` each. */
     stretches?: [string, string | null, number][]
     days?: [number, number]
+    metered?: { rank?: number; present?: number; expected?: number; dropped?: number; at?: string | null }
     remaining?: unknown
   }
 }
@@ -363,6 +364,19 @@ function Stretches({ explanation }: { explanation: RatedCharge['explanation'] })
           <Table.Tr>
             <Table.Td colSpan={2} c="dimmed">
               {t('invoices.days', { charged: explanation.days[0], all: explanation.days[1] })}
+            </Table.Td>
+          </Table.Tr>
+        )}
+        {explanation.metered?.rank !== undefined && (
+          <Table.Tr>
+            <Table.Td colSpan={2} c="dimmed">
+              {t('invoices.percentile', {
+                rank: format.number(explanation.metered.rank),
+                present: format.number(explanation.metered.present ?? 0),
+                expected: format.number(explanation.metered.expected ?? 0),
+                dropped: format.number(explanation.metered.dropped ?? 0),
+                at: explanation.metered.at ? format.dateTime(explanation.metered.at) : '–',
+              })}
             </Table.Td>
           </Table.Tr>
         )}

@@ -430,6 +430,7 @@ export const en = {
     perTime: '{{unit}} × {{time}}',
     stretch: 'From {{from}} until {{to}}',
     days: '{{charged}} of {{all}} days',
+    percentile: 'Sample {{rank}} of {{present}} ({{expected}} expected, {{dropped}} above it), measured {{at}}',
     intro: 'Every line opens to its arithmetic.',
     one: 'Invoice {{number}}',
     draft: 'Draft invoice',

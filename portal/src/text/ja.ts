@@ -435,6 +435,7 @@ export const ja: Texts = {
     perTime: '{{unit}}・{{time}}',
     stretch: '{{from}} 〜 {{to}}',
     days: '{{all}} 日中 {{charged}} 日',
+    percentile: '{{present}} 標本中 {{rank}} 位(期待数 {{expected}}、上位 {{dropped}} 件を除外)、計測時刻 {{at}}',
     intro: 'すべての明細から計算の根拠を確認できます。',
     one: '請求書 {{number}}',
     draft: '請求書(下書き)',
