@@ -135,10 +135,11 @@ async function simulated(database: Database, feeds: number, purges: number): Pro
     const { token } = await world.ok('POST', '/node-tokens', { kind: 'edge', name: `feed-${feed}`, site: 'tokyo-1' })
     tokens.push(token)
   }
+  const folder = temporaryFolder('izumi-feeds-')
   const child = fork(FEEDS, [], { execArgv: ['--disable-warning=ExperimentalWarning'] })
   try {
     const joined = performance.now()
-    child.send({ url: world.planes[0]!.url, tokens })
+    child.send({ url: world.planes[0]!.url, tokens, folder })
     await new Promise((resolve) => child.once('message', resolve))
     console.log(`\n${`${feeds} feeds enrolled and caught up`.padEnd(46)} ${(performance.now() - joined).toFixed(0)} ms`)
     const property = await furnish(world, 'http://127.0.0.1:9')
@@ -165,7 +166,9 @@ async function simulated(database: Database, feeds: number, purges: number): Pro
       `${'  CPU while nothing happens'.padEnd(46)} ${((quiet.cpuSeconds - pausedAt.cpuSeconds) * 5).toFixed(1)} % of a core (${feeds} heartbeats in ten seconds)`,
     )
   } finally {
+    const ended = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGKILL')
-    await world.close()
+    await Promise.all([ended, world.close()])
+    rmSync(folder, { recursive: true, force: true })
   }
 }

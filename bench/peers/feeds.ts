@@ -1,14 +1,11 @@
 /** Simulated edges: the node's own code, each with a folder and a key of its own, and nothing behind it. */
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startNode } from '../../src/node/node.ts'
 
 const AT_ONCE = 20
 
 process.on('disconnect', () => process.exit(0))
-process.once('message', async ({ url, tokens }: { url: string; tokens: string[] }) => {
-  const folder = mkdtempSync(join(tmpdir(), 'izumi-feeds-'))
+process.once('message', async ({ url, tokens, folder }: { url: string; tokens: string[]; folder: string }) => {
   const waiting = tokens.map((token, index) => ({ token, index }))
   const some = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
