@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { loadDnsFile } from '../../src/dns/config.ts'
 import { recordsOfFile } from '../../src/dns/dnssec/key-file.ts'
@@ -15,6 +15,7 @@ import { ask } from './support/ask.ts'
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const folder = temporaryFolder('izumi-dns-')
 const file = join(folder, 'dns.yaml')
+after(() => rmSync(folder, { recursive: true }))
 
 const yaml = (change: (text: string) => string = (text) => text) =>
   writeFileSync(

@@ -1,7 +1,7 @@
 /** Signatures and denials judged by BIND's own validator (delv), and keys as `izumi dns keygen` makes them. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -36,7 +36,10 @@ before(async () => {
     { listen: '127.0.0.1:0', workers: 1 },
   )
 })
-after(() => dns.close())
+after(async () => {
+  await dns.close()
+  rmSync(folder, { recursive: true })
+})
 
 /** What delv says, trusting the DS record that keygen printed. Null: it is not installed. */
 async function delv(ds: string, name: string, type: string, ...more: string[]): Promise<string | null> {

@@ -3,6 +3,7 @@
  * prefixes inside prefixes; clients are drawn at and around their edges, where the two could differ.
  */
 import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -59,6 +60,7 @@ test('the same choice and the same scope as gdnsd', async (context) => {
     const nets: Record<string, string[]> = { '2400::/8': ORDERS[2]! }
     for (const { isV6, bits, length, order } of list) nets[textOf(isV6, bits, length)] = ORDERS[order]!
     const folder = temporaryFolder('izumi-gdnsd-')
+    context.after(() => rmSync(folder, { recursive: true }))
     const gdnsd = await startGdnsd(join(folder, String(at)), { sites: SITES, nets, addresses: ADDRESSES })
     if (gdnsd === null) {
       context.skip('gdnsd is not installed')

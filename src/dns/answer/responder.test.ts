@@ -1,5 +1,6 @@
 /** The responder by itself: whatever bytes come, it answers in bounds or not at all; and it holds to its rate. */
 import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
 import { test } from 'node:test'
 import packet from 'dns-packet'
 import fc from 'fast-check'
@@ -16,7 +17,9 @@ import { figuresBytes, readFigures } from './figures.ts'
 import { Responder } from './responder.ts'
 
 const NOW = Date.UTC(2026, 10, 24)
-const key = readKeyFile(makeKey('cdn.example', temporaryFolder('izumi-key-'), 257).file)
+const folder = temporaryFolder('izumi-key-')
+const key = readKeyFile(makeKey('cdn.example', folder, 257).file)
+rmSync(folder, { recursive: true })
 
 function responder(settings: DnsSettings = { rateLimit: { perSecond: 0 } }, signed = true) {
   const state = exampleState()
