@@ -37,7 +37,9 @@ export async function startPlacement(): Promise<Placement | null> {
   const database = openDatabase(embedded.url, { connections: 1 })
   await database.query('create database placement')
   await database.close()
-  const connection = embedded.url.replace('postgresql:', 'postgresql+psycopg2:').replace(/\/izumi$/, '/placement')
+  // SQLAlchemy wants the folder of a socket behind the question mark.
+  const { username, password, hostname, port } = new URL(embedded.url)
+  const connection = `postgresql+psycopg2://${username}:${password}@/placement?host=${decodeURIComponent(hostname)}&port=${port}`
   writeFileSync(
     join(folder, 'placement.conf'),
     `[api]\nauth_strategy = noauth2\n[placement_database]\nconnection = ${connection}\n[DEFAULT]\ndebug = false\n`,
