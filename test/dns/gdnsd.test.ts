@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import { startDns } from '../../src/dns/main.ts'
 import type { DnsState } from '../../src/dns/state.ts'
 import { addressText } from '../../src/dns/wire/addresses.ts'
+import { skipWithout } from '../support/engine.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { Conversation, queryBytes, readAnswer } from './support/ask.ts'
 import { startGdnsd } from './support/gdnsd.ts'
@@ -63,7 +64,7 @@ test('the same choice and the same scope as gdnsd', async (context) => {
     context.after(() => rmSync(folder, { recursive: true }))
     const gdnsd = await startGdnsd(join(folder, String(at)), { sites: SITES, nets, addresses: ADDRESSES })
     if (gdnsd === null) {
-      context.skip('gdnsd is not installed')
+      skipWithout(context, 'Debian’s gdnsd')
       return
     }
     const state: DnsState = {
