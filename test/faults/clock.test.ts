@@ -12,6 +12,7 @@ import { auditCapacity } from '../../src/capacity/audit.ts'
 import { HOUR_MS } from '../../src/core/time.ts'
 import { openDatabase } from '../../src/database/connection.ts'
 import { startEmbedded } from '../../src/database/embedded.ts'
+import { skipWithout } from '../support/engine.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { operatorWithCapacity } from '../support/operator.ts'
 import { startServer } from '../support/process.ts'
@@ -22,9 +23,8 @@ const LIBRARY = ['x86_64', 'aarch64']
 
 test('nothing is oversold or lost when the clock jumps', async (t) => {
   if (!LIBRARY) {
-    if (process.env.CI) assert.fail('The test of clock jumps needs Debian’s libfaketime: npm run setup:engines.')
-    console.warn('NOT TESTED: clock jumps need Debian’s libfaketime (npm run setup:engines).')
-    return t.skip('libfaketime is not installed')
+    skipWithout(t, 'Debian’s libfaketime')
+    return
   }
   const folder = temporaryFolder('izumi-clock-')
   const setting = join(folder, 'offset')

@@ -1,9 +1,11 @@
-/** What a test does when the program it runs against is not installed: it says so locally, and fails in CI. */
+/** What a test does when something of the machine that it runs against is missing: it says so loudly, and fails in CI. */
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 
-export function skipWithout(context: TestContext, engine: string): void {
-  const message = `This test needs ${engine}: npm run setup:engines.`
+/** `remedy`: how one gets it. */
+export function skipWithout(context: TestContext, engine: string, remedy = 'npm run setup:engines'): void {
+  const message = `NOT TESTED: this needs ${engine} (${remedy}).`
   if (process.env.CI) assert.fail(message)
+  console.warn(message)
   context.skip(message)
 }
